@@ -1,0 +1,166 @@
+"""Everything qstage refuses or reports, in one tree, split by whose fault it is.
+
+    QstageError
+    ├── CallerError            the request is at fault; asking again unchanged cannot help
+    │   ├── Invalid            its content, every fault named at once
+    │   ├── Unauthenticated    no credential, or one that is not (any longer) good
+    │   ├── Forbidden          a good credential that does not reach this far
+    │   ├── NotFound           no such thing, or none that this caller may know of
+    │   ├── Conflict           right in itself, but not with what is stored
+    │   │   └── InFlight       the same request is being answered at this moment
+    │   └── TooMany            a limit, with the figure
+    ├── UserMustAct            only the person can help
+    │   └── LoginNeeded        by signing in (again); says what that login must bring
+    └── FarSide                Globus or AWS said no, or nothing; ``transient`` tells which kind of no
+
+What is our own fault is not here: it is left to crash, so that it is seen and alarmed on.
+No HTTP status is named here (``api.problems`` has the one table), and no URL: a link is made at the edge,
+by who knows the address. No message holds a token, a code, a key or a secret.
+"""
+
+# The names are the words of the rules they state; "Error" at the end of each would say nothing more.
+# ruff: noqa: N818
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from chalicelib.core.consent import LoginReason, SessionDemand
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One thing wrong with a request: where (a JSON pointer, "" for the whole) and what, in words."""
+
+    pointer: str
+    detail: str
+
+
+class QstageError(Exception):
+    """What qstage raises on purpose. ``detail`` is a sentence for a person."""
+
+    def __init__(self, detail: str) -> None:
+        super().__init__(detail)
+        self.detail = detail
+
+
+class CallerError(QstageError):
+    """The request is at fault. ``code`` is the stable word that programs match on."""
+
+    code = "refused"
+
+
+class Invalid(CallerError):
+    """The content of a request breaks rules; all of them are listed."""
+
+    code = "invalid"
+
+    def __init__(self, faults: tuple[Fault, ...], *, code: str = "invalid") -> None:
+        super().__init__("; ".join(f"{f.pointer}: {f.detail}" if f.pointer else f.detail for f in faults))
+        self.faults = faults
+        self.code = code
+
+
+class Unauthenticated(CallerError):
+    """The caller is not known. Never says which part of a credential was wrong."""
+
+    code = "unauthenticated"
+
+
+class Forbidden(CallerError):
+    """The caller is known and may not do this."""
+
+    code = "forbidden"
+
+    def __init__(self, detail: str, *, code: str = "forbidden") -> None:
+        super().__init__(detail)
+        self.code = code
+
+
+class NotFound(CallerError):
+    """There is no such thing, or it belongs to someone else: the two look alike on purpose."""
+
+    code = "not-found"
+
+
+class Conflict(CallerError):
+    """The request contradicts what is stored. ``retry_after`` (seconds) if waiting can help."""
+
+    def __init__(self, code: str, detail: str, *, retry_after: int | None = None) -> None:
+        super().__init__(detail)
+        self.code = code
+        self.retry_after = retry_after
+
+
+class InFlight(Conflict):
+    """The first request under the same Idempotency-Key has not been answered yet."""
+
+    def __init__(
+        self, detail: str = "A request with this Idempotency-Key is being answered.", *, retry_after: int = 2
+    ) -> None:
+        super().__init__("in-flight", detail, retry_after=retry_after)
+
+
+class TooMany(CallerError):
+    """A limit was reached; ``detail`` names the figure, ``retry_after`` is in seconds."""
+
+    code = "too-many"
+
+    def __init__(self, detail: str, retry_after: int = 60, *, code: str = "too-many") -> None:
+        super().__init__(detail)
+        self.retry_after = retry_after
+        self.code = code
+
+
+class UserMustAct(QstageError):
+    """Nothing moves until the person does something."""
+
+
+class LoginNeeded(UserMustAct):
+    """The user has to sign in (again) before qstage can act for them.
+
+    ``scopes`` are scope strings that Globus asked for by name; ``session`` is what the login itself has to
+    satisfy. Both may be empty: then any fresh login with the usual scopes ends the need.
+    """
+
+    def __init__(
+        self,
+        reason: LoginReason,
+        detail: str,
+        *,
+        scopes: tuple[str, ...] = (),
+        session: SessionDemand | None = None,
+    ) -> None:
+        super().__init__(detail)
+        self.reason = reason
+        self.scopes = scopes
+        self.session = session or SessionDemand()
+
+
+class FarSide(QstageError):
+    """A service that qstage depends on refused, failed or did not answer.
+
+    ``transient`` is True if the same call may succeed later with nothing changed (no answer, overload, time
+    out); ``retry_after`` is the seconds the service asked for. ``code`` is the service's own word for it, or
+    the HTTP status where it gave none; ``status`` is None when no answer came.
+    """
+
+    def __init__(
+        self,
+        service: str,
+        code: str,
+        detail: str,
+        *,
+        transient: bool,
+        retry_after: int | None = None,
+        status: int | None = None,
+    ) -> None:
+        super().__init__(detail)
+        self.service = service
+        self.code = code
+        self.transient = transient
+        self.retry_after = retry_after
+        self.status = status
+
+    def __str__(self) -> str:
+        return f"{self.service}: {self.code}: {self.detail}"
