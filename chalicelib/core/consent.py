@@ -1,8 +1,8 @@
 """What a login must bring: which scopes to ask for, and what the sign-in itself has to satisfy.
 
-Pure rules, no I/O. ``data_access`` exists only for mapped GCSv5 collections that are not high assurance (Globus
-SDK user guide, "data_access scopes"); asking for any other makes Globus Auth refuse the whole login as an unknown
-scope, so a collection whose facts are not known yet is left out, and a second consent follows.
+Pure rules, no I/O. ``data_access`` exists only for mapped GCSv5 collections that are not high assurance
+(Globus SDK user guide, "data_access scopes"). Asking for any other makes Globus Auth refuse the whole login
+as an unknown scope, so a collection whose facts are not known yet is left out, and a second consent follows.
 """
 
 from __future__ import annotations
@@ -51,6 +51,20 @@ class SessionDemand:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LoginNeed:
+    """Why a user has to sign in (again), and what that login has to bring. A stored fact, not an error.
+
+    ``scopes`` are scope strings that Globus asked for by name; ``session`` is what the sign-in itself has to
+    satisfy. Both may be empty: then any login with the usual scopes ends the need.
+    """
+
+    reason: LoginReason
+    detail: str
+    scopes: tuple[str, ...] = ()
+    session: SessionDemand = SessionDemand()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CollectionFacts:
     """What Globus Transfer says about a collection, as far as a consent depends on it."""
 
@@ -92,8 +106,8 @@ def missing_collections(
 def scopes_to_ask(collections: Iterable[CollectionId], already: Iterable[str] = ()) -> tuple[str, ...]:
     """The scopes of one login: who the user is, and Transfer with these collections and all earlier ones.
 
-    The union matters: Globus replaces the dependents of a scope by those of the newest request. Each dependent
-    bears a ``*``: the user may withdraw one collection later without losing the others.
+    The union matters: a login that asks for less may leave the newest token with less. Each dependent bears
+    a ``*``: the user may withdraw one collection later without losing the others.
     """
     needed = sorted(frozenset(collections) | consented_collections(already))
     dependents = " ".join(f"*{data_access(c)}" for c in needed)

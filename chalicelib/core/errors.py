@@ -8,10 +8,13 @@
     │   ├── NotFound           no such thing, or none that this caller may know of
     │   ├── Conflict           right in itself, but not with what is stored
     │   │   └── InFlight       the same request is being answered at this moment
-    │   └── TooMany            a limit, with the figure
+    │   ├── TooMany            a limit, with the figure
+    │   └── NoKeyYet           a poll of the device flow that brings no key (yet)
     ├── UserMustAct            only the person can help
-    │   └── LoginNeeded        by signing in (again); says what that login must bring
+    │   ├── LoginNeeded        by signing in (again); says what that login must bring
+    │   └── SignInRefused      a sign-in that did not come to its end; says what to tell the person
     └── FarSide                Globus or AWS said no, or nothing; ``transient`` tells which kind of no
+        └── GrantRefused       Globus Auth no longer takes a code or a refresh token (``invalid_grant``)
 
 What is our own fault is not here: it is left to crash, so that it is seen and alarmed on.
 No HTTP status is named here (``api.problems`` has the one table), and no URL: a link is made at the edge,
@@ -19,13 +22,37 @@ by who knows the address. No message holds a token, a code, a key or a secret.
 """
 
 # The names are the words of the rules they state; "Error" at the end of each would say nothing more.
-# ruff: noqa: N818
 
 from __future__ import annotations
 
+import enum
 from dataclasses import dataclass
 
-from chalicelib.core.consent import LoginReason, SessionDemand
+from chalicelib.core.consent import LoginNeed, LoginReason, SessionDemand
+
+
+class DeviceWord(enum.StrEnum):
+    """What a device poll can hear instead of a key (RFC 8628, section 3.5)."""
+
+    PENDING = "authorization_pending"
+    SLOW_DOWN = "slow_down"
+    EXPIRED = "expired_token"
+    DENIED = "access_denied"
+
+
+class Refusal(enum.StrEnum):
+    """Why a sign-in did not come to its end; each has a page of its own."""
+
+    EXPIRED = "expired"
+    """The link is unknown, used, too old, or was opened in another browser than it began in."""
+    DENIED = "denied"
+    """The person said no on the consent page."""
+    OTHER_IDENTITY = "other_identity"
+    """The link was made for one person and completed by another."""
+    NOT_ALLOWED = "not_allowed"
+    """This deployment does not let this identity sign in."""
+    PROVIDER = "provider"
+    """Globus Auth or the identity provider failed, or answered what cannot be trusted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,16 +139,22 @@ class TooMany(CallerError):
         self.code = code
 
 
+class NoKeyYet(CallerError):
+    """An answer to a device poll in the words of RFC 8628 section 3.5; ``word`` is the ``error`` member."""
+
+    code = "no-key-yet"
+
+    def __init__(self, word: DeviceWord, detail: str) -> None:
+        super().__init__(detail)
+        self.word = word
+
+
 class UserMustAct(QstageError):
     """Nothing moves until the person does something."""
 
 
 class LoginNeeded(UserMustAct):
-    """The user has to sign in (again) before qstage can act for them.
-
-    ``scopes`` are scope strings that Globus asked for by name; ``session`` is what the login itself has to
-    satisfy. Both may be empty: then any fresh login with the usual scopes ends the need.
-    """
+    """The user has to sign in (again) before qstage can act for them. ``need`` is the same, to be stored."""
 
     def __init__(
         self,
@@ -132,17 +165,36 @@ class LoginNeeded(UserMustAct):
         session: SessionDemand | None = None,
     ) -> None:
         super().__init__(detail)
-        self.reason = reason
-        self.scopes = scopes
-        self.session = session or SessionDemand()
+        self.need = LoginNeed(reason=reason, detail=detail, scopes=scopes, session=session or SessionDemand())
+
+    @property
+    def reason(self) -> LoginReason:
+        return self.need.reason
+
+    @property
+    def scopes(self) -> tuple[str, ...]:
+        return self.need.scopes
+
+    @property
+    def session(self) -> SessionDemand:
+        return self.need.session
+
+
+class SignInRefused(UserMustAct):
+    """A sign-in that ends without a login. ``word`` is the provider's own error code, if it gave one."""
+
+    def __init__(self, why: Refusal, detail: str, *, word: str = "") -> None:
+        super().__init__(detail)
+        self.why = why
+        self.word = word
 
 
 class FarSide(QstageError):
     """A service that qstage depends on refused, failed or did not answer.
 
     ``transient`` is True if the same call may succeed later with nothing changed (no answer, overload, time
-    out); ``retry_after`` is the seconds the service asked for. ``code`` is the service's own word for it, or
-    the HTTP status where it gave none; ``status`` is None when no answer came.
+    out); ``retry_after`` is the seconds the service asked for. ``code`` is the service's own word for it;
+    ``status`` is the HTTP status, None when no answer came.
     """
 
     def __init__(
@@ -164,3 +216,10 @@ class FarSide(QstageError):
 
     def __str__(self) -> str:
         return f"{self.service}: {self.code}: {self.detail}"
+
+
+class GrantRefused(FarSide):
+    """Globus Auth answered ``invalid_grant``: asking again with the same code or refresh token is useless."""
+
+    def __init__(self, *, status: int | None = None) -> None:
+        super().__init__("auth", "invalid_grant", "Globus Auth refused the grant.", transient=False, status=status)

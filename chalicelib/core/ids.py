@@ -28,7 +28,7 @@ SubmissionId = NewType("SubmissionId", str)
 TaskId = NewType("TaskId", str)
 """Globus's id of a transfer task."""
 
-FIRST_NUMBER = 1001
+FIRST_NUMBER = JobNumber(1001)
 """Where each user's job numbers begin. Scripts written for Cobalt and PSI/J expect four digits or more."""
 
 

@@ -1,0 +1,140 @@
+"""Batches: which items travel together in one Globus task, and the transfer document they make.
+
+A batch is frozen before it is posted: its members, with each one's document revision, its label and its
+deadline. The transfer document is rebuilt from that, the same each time, so that posting it twice under one
+submission id is one task.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from chalicelib.core import paths
+from chalicelib.core.desk import Route
+from chalicelib.core.document import Document
+from chalicelib.core.ids import BatchId, JobNumber, SubmissionId, UserId, user_tag
+from chalicelib.core.job import Job, Leg, Stage
+from chalicelib.core.paths import Location
+from chalicelib.core.sites import Site
+
+MOST_LIVE = 3
+"""Globus works on three transfer tasks of a user at a time; more would only queue there."""
+
+MOST_ITEMS = 2000
+"""Items in one batch: bounds the frozen record (under 400 KB) and what one culprit can delay."""
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Member:
+    """One item in a batch."""
+
+    number: JobNumber
+    item: int
+    revision: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Batch:
+    """A frozen batch."""
+
+    id: BatchId
+    user: UserId
+    submission: SubmissionId
+    route: Route
+    members: tuple[Member, ...]
+    deadline: datetime
+    careful: bool = False
+    """Compare checksums with what is there: some of it may have been sent before."""
+
+    @property
+    def label(self) -> str:
+        """The task's label at Globus: by it a task can be found without its id."""
+        return label(self.user, self.id)
+
+    def numbers(self) -> tuple[JobNumber, ...]:
+        return tuple(dict.fromkeys(member.number for member in self.members))
+
+
+def label(user: UserId, batch: BatchId) -> str:
+    return f"qstage {user_tag(user)} {batch}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Movement:
+    """One item of a transfer document. ``recursive`` is always said outright."""
+
+    member: Member
+    source: Location
+    destination: Location
+
+    @property
+    def recursive(self) -> bool:
+        return self.source.is_directory
+
+
+def movement(job: Job, document: Document, site: Site, item: int) -> Movement:
+    """What moves, from where to where, for one item of the job's present stage."""
+    home = site.job_place(job.ref.user, job.directory_name())
+    member = Member(job.ref.number, item, job.revision)
+    if job.state.value == Stage.STAGE_OUT.value:
+        source = Location(home.collection, paths.join(home.path, document.stage_out[item].source))
+        return Movement(member=member, source=source, destination=document.targets(job.ref.number, job.index)[item])
+    wanted = document.stage_in[item]
+    assert wanted.source is not None, "a linked input is never moved"
+    return Movement(
+        member=member,
+        source=wanted.source,
+        destination=Location(home.collection, paths.join(home.path, wanted.target)),
+    )
+
+
+def legs_to_stage_in(document: Document) -> tuple[Leg, ...]:
+    """The legs that a new job begins with: its inputs, but for those that are only linked."""
+    return tuple(Leg(item=index) for index, item in enumerate(document.stage_in) if item.source is not None)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Draft:
+    """A batch to be: the items that would go."""
+
+    route: Route
+    movements: tuple[Movement, ...]
+    careful: bool = False
+
+
+def draft(wanted: Iterable[tuple[Leg, Movement, Stage]], occupied: Iterable[Location], room: int) -> tuple[Draft, ...]:
+    """Gather pending items into at most ``room`` batches: stage-outs first, then the oldest job first.
+
+    ``occupied`` are the destinations of live batches: an item that would write to the same place waits, and
+    so does one that would collide with another in a different draft.
+    """
+    groups: dict[tuple[Route, int | None], list[tuple[Leg, Movement]]] = defaultdict(list)
+    for leg, move, stage in sorted(wanted, key=lambda each: (each[2] is not Stage.STAGE_OUT, each[1].member)):
+        route = Route(stage=stage, source=move.source.collection, destination=move.destination.collection)
+        groups[(route, leg.share)].append((leg, move))
+    taken = list(occupied)
+    drafts: list[Draft] = []
+    for (route, share), entries in groups.items():
+        if len(drafts) == room:
+            break
+        most = min(share or MOST_ITEMS, MOST_ITEMS)
+        clear = [move for _, move in entries if not _collides(move.destination, taken)][:most]
+        if clear:
+            drafts.append(Draft(route=route, movements=tuple(clear), careful=share is not None))
+            taken += [move.destination for move in clear if route.stage is Stage.STAGE_OUT]
+    return tuple(drafts)
+
+
+def _collides(place: Location, taken: Iterable[Location]) -> bool:
+    return any(place.collection == other.collection and paths.overlap(place.path, other.path) for other in taken)
+
+
+def by_number(members: Iterable[Member]) -> Mapping[JobNumber, frozenset[int]]:
+    """Which items of which jobs."""
+    found: dict[JobNumber, set[int]] = defaultdict(set)
+    for member in members:
+        found[member.number].add(member.item)
+    return {number: frozenset(items) for number, items in found.items()}

@@ -1,0 +1,157 @@
+"""A user's desk: who may plan, what is under way, and when to look again.
+
+There is one desk for each user, because tokens, Globus's limits and batching are all per user. Two kinds of
+hands touch it, and they never touch the same fields:
+
+* *writers* (a POST, a login, a site's report) record a fact: ``seq + 1``, ``wake_at = now``, and one inbox
+  item that names the jobs concerned, in one transaction with the fact itself;
+* *the planner* (one reconcile at a time) owns ``plan``: it claims the desk by compare-and-set on
+  ``plan.version``, works, and closes it by the same.
+
+The rules, each of which ``tests/unit/test_desk_protocol.py`` walks at random:
+
+* a wake is dropped if ``wake_at`` or ``claimed_until`` lies in the future: somebody looks later, or now;
+* a claim lasts longer than the function that made it can live, so an expired claim's planner is dead;
+* closing sets ``wake_at`` to the next look only if ``seq`` is as it was read when the desk was claimed;
+  otherwise a fact came in meanwhile, ``wake_at`` becomes now, and the closer rings again.
+
+So a committed fact always has a future look: its own ``wake_at``, which only a close that has seen it moves.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+
+from chalicelib.core.consent import LoginReason, SessionDemand
+from chalicelib.core.ids import FIRST_NUMBER, BatchId, CollectionId, JobNumber, SubmissionId, TaskId, UserId
+from chalicelib.core.job import Stage
+
+CLAIM_MARGIN = timedelta(seconds=30)
+"""How much longer a claim lasts than the function that makes it can run."""
+
+FIRST_BACKOFF = timedelta(seconds=5)
+LONGEST_BACKOFF = timedelta(minutes=15)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Route:
+    """What the items of one Globus task have in common."""
+
+    stage: Stage
+    source: CollectionId
+    destination: CollectionId
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Look:
+    """What the last look at a batch's task saw, for people. ``trouble`` is a code, ``words`` are Globus's."""
+
+    files: int = 0
+    bytes: int = 0
+    paused: bool = False
+    trouble: str | None = None
+    words: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LiveBatch:
+    """A batch as the desk names it. A batch exists if and only if the desk does."""
+
+    batch: BatchId
+    submission: SubmissionId
+    route: Route
+    opened_at: datetime
+    task: TaskId | None = None
+    canceling: str | None = None
+    """The code for which its task is being cancelled, once it is."""
+    look: Look = field(default_factory=Look)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoginNeed:
+    """Why only the user can help. ``collections`` None: everything at Globus waits; else what uses these."""
+
+    reason: LoginReason
+    words: str
+    since: datetime
+    collections: frozenset[CollectionId] | None = None
+    scopes: tuple[str, ...] = ()
+    session: SessionDemand = SessionDemand()
+    """What the next login must satisfy besides."""
+
+    def holds_up(self, route: Route) -> bool:
+        return self.collections is None or not self.collections.isdisjoint({route.source, route.destination})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """The planner's half of a desk."""
+
+    version: int = 0
+    claimed_until: datetime | None = None
+    batches: tuple[LiveBatch, ...] = ()
+    failures: int = 0
+    """Claims in a row that did not get to close."""
+    need: LoginNeed | None = None
+
+    def batch(self, batch: BatchId) -> LiveBatch | None:
+        return next((live for live in self.batches if live.batch == batch), None)
+
+    def with_batch(self, live: LiveBatch) -> Plan:
+        others = tuple(other for other in self.batches if other.batch != live.batch)
+        return replace(self, batches=(*others, live))
+
+    def without(self, batch: BatchId) -> Plan:
+        return replace(self, batches=tuple(live for live in self.batches if live.batch != batch))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Desk:
+    """One user's desk as it was read."""
+
+    user: UserId
+    seq: int = 0
+    wake_at: datetime | None = None
+    next_number: JobNumber = FIRST_NUMBER
+    plan: Plan = field(default_factory=Plan)
+
+    def claimable(self, now: datetime) -> bool:
+        """Whether a wake that arrives now is for anything."""
+        due = self.wake_at is not None and self.wake_at <= now
+        claimed = self.plan.claimed_until is not None and self.plan.claimed_until > now
+        return due and not claimed
+
+    def claimed(self, now: datetime, life: timedelta) -> Plan:
+        """The plan that claims the desk for a function that lives at most ``life``."""
+        return replace(
+            self.plan,
+            version=self.plan.version + 1,
+            claimed_until=now + life + CLAIM_MARGIN,
+            failures=self.plan.failures + 1,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InboxItem:
+    """One fact for the planner: which jobs it concerns, or that the user has signed in."""
+
+    id: str
+    numbers: tuple[JobNumber, ...] = ()
+    login: bool = False
+
+
+def closed(plan: Plan) -> Plan:
+    """The plan of a pass that has done its work."""
+    return replace(plan, version=plan.version + 1, claimed_until=None, failures=0)
+
+
+def abandoned(plan: Plan) -> Plan:
+    """The plan of a pass that broke: unclaimed, with its failure counted."""
+    return replace(plan, version=plan.version + 1, claimed_until=None)
+
+
+def backoff(failures: int) -> timedelta:
+    """How long a desk rests after this many failures in a row."""
+    doublings = min(max(failures - 1, 0), 16)
+    return min(LONGEST_BACKOFF, FIRST_BACKOFF * (1 << doublings))

@@ -1,0 +1,358 @@
+"""The job document: what a user submits.
+
+Its words are those of PSI/J and of the DOE IRI Facility API's JobSpec, with ``stage_in``, ``stage_out`` and
+``cleanup`` beside them. This file owns its shape, the rules across its fields, and nothing of any site: what
+only a site can tell (roots, queues) is checked by ``core.sites``.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from chalicelib.core import paths
+from chalicelib.core.errors import Fault, Invalid
+from chalicelib.core.ids import JobNumber, SiteId
+from chalicelib.core.paths import Location
+from chalicelib.core.shape import (
+    ABSENT,
+    Choice,
+    Either,
+    Field,
+    Flag,
+    Integer,
+    Json,
+    ListOf,
+    MapOf,
+    Record,
+    Schema,
+    Text,
+)
+
+LARGEST = 256 * 1024
+"""Bytes of JSON that one document may have."""
+
+MOST_ITEMS = 100
+"""Items in ``stage_in``, and in ``stage_out``."""
+
+WHEN = ("on_success", "on_error", "on_cancel", "always")
+
+_NAME = Text(
+    longest=64,
+    pattern=r"[A-Za-z0-9][A-Za-z0-9._-]*",
+    says="must begin with a letter or digit and have only letters, digits, dot, underscore and hyphen",
+)
+_SLUG = Text(
+    longest=63,
+    pattern=r"[a-z0-9][a-z0-9-]*",
+    says="must have only lower-case letters, digits and hyphens",
+)
+_PATH = Text(longest=paths.LONGEST, shortest=1)
+_WORD = Text(longest=256, shortest=1)
+_COUNT = Integer(least=1, most=1_000_000)
+
+_RESOURCES = Record(
+    fields={
+        "node_count": Field(shape=_COUNT, default=1),
+        "process_count": Field(shape=_COUNT, default=None),
+        "processes_per_node": Field(shape=_COUNT, default=None),
+        "cpu_cores_per_process": Field(shape=_COUNT, default=None),
+        "gpu_cores_per_process": Field(shape=_COUNT, default=None),
+        "exclusive_node_use": Field(shape=Flag(), default=True),
+        "memory": Field(shape=Integer(least=1, describe="bytes on each node"), default=None),
+    }
+)
+_ATTRIBUTES = Record(
+    fields={
+        "duration": Field(shape=Integer(least=1, most=366 * 86400, describe="walltime in seconds"), default=600),
+        "queue_name": Field(shape=_WORD, default=None),
+        "account": Field(shape=_WORD, default=None),
+        "reservation_id": Field(shape=_WORD, default=None),
+        "custom_attributes": Field(shape=MapOf(key=_WORD, value=Text(), longest=50), default=None),
+    }
+)
+_FILE = Record(
+    fields={
+        "path": Field(shape=_PATH, required=True),
+        "content": Field(shape=Text(longest=LARGEST), required=True),
+        "encoding": Field(shape=Choice(words=("utf-8", "base64")), default="utf-8"),
+        "mode": Field(shape=Text(pattern=r"0?[0-7]{3}", says="must be an octal mode such as 0755"), default="0644"),
+    }
+)
+_SYMLINKS = Field(
+    shape=Choice(words=("fail", "ignore"), describe="what a symbolic link, which Globus skips, does to the item"),
+    default="fail",
+)
+_STAGE_IN = Record(
+    fields={
+        "source": Field(shape=_PATH, required=True),
+        "target": Field(shape=_PATH, default="./"),
+        "mode": Field(shape=Choice(words=("copy", "link")), default="copy"),
+        "optional": Field(shape=Flag(), default=False),
+        "symlinks": _SYMLINKS,
+        "executable": Field(shape=Flag(describe="give the file mode 0755 when it has arrived"), default=False),
+    }
+)
+_STAGE_OUT = Record(
+    fields={
+        "source": Field(shape=_PATH, required=True),
+        "target": Field(shape=_PATH, required=True),
+        "when": Field(shape=ListOf(item=Choice(words=WHEN), longest=4, shortest=1), default=("always",)),
+        "optional": Field(shape=Flag(), default=False),
+        "symlinks": _SYMLINKS,
+        "merge": Field(shape=Flag(describe="other live jobs may write to the same place"), default=False),
+    }
+)
+_VARIABLE = Text(longest=256, pattern=r"[A-Za-z_][A-Za-z0-9_]*", says="must be a shell variable's name")
+
+SHAPE = Record(
+    describe="A qstage job document",
+    fields={
+        "name": Field(shape=_NAME, default="job"),
+        "site": Field(shape=_SLUG, required=True),
+        "executable": Field(shape=_PATH, required=True),
+        "arguments": Field(shape=ListOf(item=Text(longest=32768), longest=10_000), default=()),
+        "environment": Field(shape=MapOf(key=_VARIABLE, value=Text(longest=32768), longest=1000), default=None),
+        "inherit_environment": Field(shape=Flag(), default=False),
+        "files": Field(shape=ListOf(item=_FILE, longest=100), default=()),
+        "stdin_path": Field(shape=_PATH, default=None),
+        "stdout_path": Field(shape=_PATH, default=None),
+        "stderr_path": Field(shape=_PATH, default=None),
+        "resources": Field(shape=_RESOURCES, default=None),
+        "attributes": Field(shape=_ATTRIBUTES, default=None),
+        "stage_in": Field(shape=ListOf(item=_STAGE_IN, longest=MOST_ITEMS), default=()),
+        "stage_out": Field(shape=ListOf(item=_STAGE_OUT, longest=MOST_ITEMS), default=()),
+        "cleanup": Field(
+            shape=Either(first=Flag(), first_type=bool, second=ListOf(item=_PATH, longest=100)), default=False
+        ),
+        "hold": Field(shape=Flag(), default=False),
+        "staging": Field(shape=Choice(words=("eager",)), default="eager"),
+        "tags": Field(shape=MapOf(key=_NAME, value=Text(longest=256), longest=20), default=None),
+    },
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StageIn:
+    """One input: a place on a collection, or for ``link`` an absolute path at the site."""
+
+    source: Location | None
+    site_path: str | None
+    target: str
+    optional: bool
+    symlinks: str
+    executable: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StageOut:
+    """One output: a path in the job's directory, and the template of where it goes."""
+
+    source: str
+    template: str
+    when: frozenset[str]
+    optional: bool
+    symlinks: str
+    merge: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Document:
+    """A checked document. ``raw`` is what the user sent, word for word."""
+
+    raw: Mapping[str, Any]
+    name: str
+    site: SiteId
+    executable: str
+    hold: bool
+    stage_in: tuple[StageIn, ...]
+    stage_out: tuple[StageOut, ...]
+    cleanup: bool | tuple[str, ...]
+    tags: Mapping[str, str]
+    values: Mapping[str, Any]
+    """Every field with its default, as read: what the site is handed comes from here."""
+
+    def targets(self, number: JobNumber, index: int) -> tuple[Location, ...]:
+        """Where the outputs go, one for each ``stage_out`` item, templates filled."""
+        return tuple(
+            paths.parse_location(paths.fill(item.template, number=number, name=self.name, index=index, tags=self.tags))
+            for item in self.stage_out
+        )
+
+    def collections(self) -> frozenset[str]:
+        """The collections that the document names; the site adds its own."""
+        named = {str(item.source.collection) for item in self.stage_in if item.source is not None}
+        return frozenset(named | {_probe(item.template).collection for item in self.stage_out})
+
+
+def schema() -> Schema:
+    """The document's JSON Schema (2020-12)."""
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **SHAPE.schema()}
+
+
+def read_document(raw: Json, pointer: str = "") -> Document:
+    """Check a document and return it; ``Invalid`` names every fault at once."""
+    faults: list[Fault] = []
+    values = SHAPE.read(raw, pointer, faults)
+    if values is ABSENT:
+        raise Invalid(tuple(faults))
+    stage_in = tuple(_each(values["stage_in"], f"{pointer}/stage_in", faults, _read_stage_in))
+    stage_out = tuple(_each(values["stage_out"], f"{pointer}/stage_out", faults, _read_stage_out))
+    _check_templates(stage_out, values, f"{pointer}/stage_out", faults)
+    _check_paths(values, pointer, faults)
+    _check_processes(values["resources"], f"{pointer}/resources", faults)
+    _check_landings(values, stage_in, pointer, faults)
+    if faults:
+        raise Invalid(tuple(faults))
+    assert isinstance(raw, dict)
+    return Document(
+        raw=raw,
+        name=values["name"],
+        site=SiteId(values["site"]),
+        executable=values["executable"],
+        hold=values["hold"],
+        stage_in=stage_in,
+        stage_out=stage_out,
+        cleanup=values["cleanup"],
+        tags=values["tags"] or {},
+        values=values,
+    )
+
+
+def _each(entries: Any, pointer: str, faults: list[Fault], read: Any) -> Iterable[Any]:
+    for index, entry in enumerate(entries if isinstance(entries, tuple) else ()):
+        if entry is not ABSENT and ABSENT not in entry.values():
+            made = read(entry, f"{pointer}/{index}", faults)
+            if made is not None:
+                yield made
+
+
+def _checked(faults: list[Fault], pointer: str, rule: Any, *given: Any) -> Any:
+    """Apply a rule of ``core.paths``; its refusal becomes a fault and ABSENT."""
+    try:
+        return rule(*given)
+    except ValueError as refused:
+        faults.append(Fault(pointer=pointer, detail=str(refused)))
+        return ABSENT
+
+
+def _read_stage_in(entry: Mapping[str, Any], pointer: str, faults: list[Fault]) -> StageIn | None:
+    link = entry["mode"] == "link"
+    rule = paths.absolute if link else paths.parse_location
+    source = _checked(faults, f"{pointer}/source", rule, entry["source"])
+    target = _checked(faults, f"{pointer}/target", paths.relative, entry["target"])
+    if source is ABSENT or target is ABSENT:
+        return None
+    lands = paths.landing(source if link else source.path, target)
+    if entry["executable"] and (lands == "" or lands.endswith("/")):
+        faults.append(Fault(pointer=f"{pointer}/executable", detail="is for one file; the source is a directory"))
+    return StageIn(
+        source=None if link else source,
+        site_path=source if link else None,
+        target=lands,
+        optional=entry["optional"],
+        symlinks=entry["symlinks"],
+        executable=entry["executable"],
+    )
+
+
+def _read_stage_out(entry: Mapping[str, Any], pointer: str, faults: list[Fault]) -> StageOut | None:
+    source = _checked(faults, f"{pointer}/source", paths.relative, entry["source"])
+    place = _checked(faults, f"{pointer}/target", _probe, entry["target"])
+    if source is ABSENT or place is ABSENT:
+        return None
+    collection, _, path = entry["target"][len(paths.SCHEME) :].partition("/")
+    lands = paths.landing(source.replace("{", "{{").replace("}", "}}"), path)
+    return StageOut(
+        source=source,
+        template=f"{paths.SCHEME}{collection}/{lands}",
+        when=frozenset(entry["when"]),
+        optional=entry["optional"],
+        symlinks=entry["symlinks"],
+        merge=entry["merge"],
+    )
+
+
+def _probe(template: str) -> Location:
+    """Check a template by the place it gives when every placeholder is filled with ``x``."""
+    names = paths.placeholders(template)
+    tags = {name[len("tags.") :]: "x" for name in names if name.startswith("tags.")}
+    return paths.parse_location(paths.fill(template, number=1, name="x", index=0, tags=tags))
+
+
+def _check_templates(items: tuple[StageOut, ...], values: Any, pointer: str, faults: list[Fault]) -> None:
+    tags = values["tags"] if isinstance(values["tags"], dict) else {}
+    for index, item in enumerate(items):
+        _checked(
+            faults,
+            f"{pointer}/{index}/target",
+            lambda template: paths.fill(template, number=1, name="x", index=0, tags=tags),
+            item.template,
+        )
+
+
+def _check_paths(values: Any, pointer: str, faults: list[Fault]) -> None:
+    for name in ("stdin_path", "stdout_path", "stderr_path"):
+        if isinstance(values[name], str):
+            plain = _checked(faults, f"{pointer}/{name}", paths.relative, values[name])
+            if plain is not ABSENT and (plain == "" or plain.endswith("/")):
+                faults.append(Fault(pointer=f"{pointer}/{name}", detail="must name a file"))
+    cleanup = values["cleanup"] if isinstance(values["cleanup"], tuple) else ()
+    for index, path in enumerate(cleanup):
+        if path is not ABSENT:
+            _checked(faults, f"{pointer}/cleanup/{index}", paths.relative, path)
+    for index, entry in enumerate(values["files"] if isinstance(values["files"], tuple) else ()):
+        if entry is ABSENT or ABSENT in entry.values():
+            continue
+        plain = _checked(faults, f"{pointer}/files/{index}/path", paths.relative, entry["path"])
+        if plain is not ABSENT and (plain == "" or plain.endswith("/")):
+            faults.append(Fault(pointer=f"{pointer}/files/{index}/path", detail="must name a file"))
+        if entry["encoding"] == "base64" and not _is_base64(entry["content"]):
+            faults.append(Fault(pointer=f"{pointer}/files/{index}/content", detail="is not base64"))
+
+
+def _is_base64(text: str) -> bool:
+    try:
+        base64.b64decode(text, validate=True)
+    except (binascii.Error, ValueError):
+        return False
+    return True
+
+
+def _check_processes(resources: Any, pointer: str, faults: list[Fault]) -> None:
+    if not isinstance(resources, dict) or ABSENT in resources.values():
+        return
+    count, per_node = resources["process_count"], resources["processes_per_node"]
+    if count is not None and per_node is not None and count != per_node * resources["node_count"]:
+        faults.append(
+            Fault(
+                pointer=f"{pointer}/process_count",
+                detail=f"must be node_count x processes_per_node = {per_node * resources['node_count']}; give one of the two",
+            )
+        )
+
+
+def _check_landings(values: Any, stage_in: tuple[StageIn, ...], pointer: str, faults: list[Fault]) -> None:
+    """Two things that land on the same file would overwrite each other in no certain order."""
+    if faults:
+        return
+    seen: dict[str, str] = {}
+    for index, entry in enumerate(values["files"]):
+        seen[paths.relative(entry["path"])] = f"{pointer}/files/{index}"
+        if len(seen) != index + 1:
+            faults.append(Fault(pointer=f"{pointer}/files/{index}/path", detail="is given twice"))
+            return
+    for index, item in enumerate(stage_in):
+        if item.target.endswith("/") or item.target == "":
+            continue
+        if item.target in seen:
+            faults.append(
+                Fault(
+                    pointer=f"{pointer}/stage_in/{index}/target",
+                    detail=f"lands on {item.target!r}, and so does {seen[item.target]}",
+                )
+            )
+        seen[item.target] = f"{pointer}/stage_in/{index}"

@@ -1,0 +1,162 @@
+"""A job's status: the small record that says where a job stands.
+
+The document it was submitted with, and the words of what happened to it, are records of their own (see
+``core.ports.jobs``); the status points to them by revision and version. Only ``core.lifecycle`` changes a
+status.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from chalicelib.core.ids import BatchId, JobRef, SiteId
+
+
+class State(StrEnum):
+    """Where a job is in its life. What can be needed in any of these is a field, not a state."""
+
+    NEW = "new"
+    """Accepted; nothing of it has moved yet. It is not in the scheduler's queue."""
+    STAGE_IN = "stage_in"
+    """Its inputs are being moved, or wait to be. A refused login does not end this."""
+    STAGED = "staged"
+    """All inputs are at the site. A site may hold a lease on it and be about to submit it."""
+    QUEUED = "queued"
+    """The site's scheduler has it, under ``native_id``, and has not started it."""
+    ACTIVE = "active"
+    """It runs on nodes."""
+    STAGE_OUT = "stage_out"
+    """It has ended, well or not, and holds no nodes; its outputs are being moved."""
+    COMPLETED = "completed"
+    """Exit code 0 and each required output delivered. ``/bin/false`` cannot get here."""
+    FAILED = "failed"
+    """It will not go on. ``failed_stage`` tells where, the story tells why."""
+    CANCELED = "canceled"
+    """Ended because its user asked, with nothing of it left in flight."""
+
+    @property
+    def final(self) -> bool:
+        return self in FINAL
+
+
+FINAL = frozenset({State.COMPLETED, State.FAILED, State.CANCELED})
+
+
+class Stage(StrEnum):
+    """The part of a job's life that a failure belongs to."""
+
+    STAGE_IN = "stage_in"
+    SUBMIT = "submit"
+    RUN = "run"
+    STAGE_OUT = "stage_out"
+
+
+class Outcome(StrEnum):
+    """How the job's process ended. This is not a state: outputs may still have to move."""
+
+    OK = "ok"
+    ERROR = "error"
+    WALLTIME = "walltime"
+    LOST = "lost"
+    CANCELED = "canceled"
+
+
+class LegStatus(StrEnum):
+    """Where one item of the current stage stands."""
+
+    PENDING = "pending"
+    """Not in any batch."""
+    MOVING = "moving"
+    """In the batch that the leg names, for as long as the user's desk names that batch."""
+    DONE = "done"
+    ABSENT = "absent"
+    """Optional and not there."""
+    FAILED = "failed"
+
+    @property
+    def settled(self) -> bool:
+        return self not in (LegStatus.PENDING, LegStatus.MOVING)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Leg:
+    """One item of ``stage_in`` or ``stage_out`` on its way.
+
+    ``item`` is its index in the document; ``files`` and ``bytes`` are what the site counted (stage-out) or
+    what Globus moved, None while unknown.
+    """
+
+    item: int
+    status: LegStatus = LegStatus.PENDING
+    batch: BatchId | None = None
+    files: int | None = None
+    bytes: int | None = None
+    error: str | None = None
+    """The code of what failed it; the words are in the story."""
+    share: int | None = None
+    """The most items a batch with this one may have: halved each time such a batch fails and no event names
+    the culprit."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mark:
+    """One line of the trail: event ``code`` made ``version``, in ``state``, at ``at``."""
+
+    version: int
+    at: datetime
+    code: str
+    state: State
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """The status of one job. ``version`` counts its changes, ``revision`` its documents."""
+
+    ref: JobRef
+    site: SiteId
+    name: str
+    index: int
+    created_at: datetime
+    updated_at: datetime
+    state: State = State.NEW
+    version: int = 1
+    revision: int = 1
+    legs: tuple[Leg, ...] = ()
+    epoch: int = 0
+    """Counts the leases that sites had on it; 0 means never leased."""
+    leased_until: datetime | None = None
+    native_id: str | None = None
+    outcome: Outcome | None = None
+    exit_code: int | None = None
+    failed_stage: Stage | None = None
+    error: str | None = None
+    """The code of what went wrong; the words are in the story item of version ``told``."""
+    told: int | None = None
+    exited: int | None = None
+    """The version whose story item holds what the site reported at the exit."""
+    cancel_requested: bool = False
+    hold: bool = False
+    cleanup: bool = False
+    """The document asks for cleanup, and it has not been done."""
+    waiting_for: frozenset[str] = frozenset()
+    posted: str | None = None
+    """The idempotency record of the POST that made it, until its first change; see ``core.posting``."""
+    trail: tuple[Mark, ...] = ()
+
+    @property
+    def in_flight(self) -> tuple[Leg, ...]:
+        return tuple(leg for leg in self.legs if leg.status is LegStatus.MOVING)
+
+    @property
+    def pending(self) -> tuple[Leg, ...]:
+        return tuple(leg for leg in self.legs if leg.status is LegStatus.PENDING)
+
+    @property
+    def batches(self) -> frozenset[BatchId]:
+        return frozenset(leg.batch for leg in self.legs if leg.batch is not None)
+
+    def directory_name(self) -> str:
+        """The last step of the job's directory at the site; the step above it is its user's tag."""
+        return f"{self.name}-{self.ref.number}"

@@ -1,0 +1,442 @@
+"""A job's life: every rule of what may follow what.
+
+Everything that affects a job's state lives in this file, and this file alone assigns a state.
+
+The life is one table, TABLE: (state, event) -> the next state. ``transition`` looks the pair up and applies
+the event's fields. Three answers other than a next state are possible, and the table tells which:
+
+* an event of a *stale attempt* (a batch that no leg is in, a lease epoch that is not the job's) changes nothing;
+* an event the job has already had, or has lived past (``PAST`` in the table), changes nothing. A report may
+  also be skipped: ``staged -> active`` is a row, because a scheduler may start a job between two looks;
+* any other pair is a bug, ours or a site's: ``IllegalTransition`` carries the job's whole trail and nothing
+  changes.
+
+An unchanged job is returned as the same object, so that callers know by identity that there is nothing to
+save. Each change adds one to ``version`` and one mark to the trail.
+
+What a job waits for is not a state (see ``core.job``). ``docs/states.md`` is drawn from TABLE.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from enum import Enum
+from typing import Any
+
+from chalicelib.core.ids import BatchId
+from chalicelib.core.job import FINAL, Job, Leg, LegStatus, Mark, Outcome, Stage, State
+
+LONGEST_TRAIL = 200
+
+
+class IllegalTransition(Exception):
+    """An event that cannot happen to a job in this state; the job is unchanged."""
+
+    def __init__(self, job: Job, event: Event) -> None:
+        story = ", ".join(f"{m.version}:{m.code}->{m.state}" for m in job.trail)
+        super().__init__(
+            f"{event.code} cannot happen to job {job.ref} in {job.state} (v{job.version}); its story: {story}"
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """Something that happened to a job."""
+
+    code = "event"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LegsClaimed(Event):
+    """A batch takes these items on. They must all be pending."""
+
+    code = "claimed"
+    batch: BatchId
+    items: frozenset[int]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LegsReleased(Event):
+    """The batch is no more and moved nothing for certain: its items are to be planned again."""
+
+    code = "released"
+    batch: BatchId
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LegsSettled(Event):
+    """The batch's task has ended, with this for each of its items."""
+
+    code = "settled"
+    batch: BatchId
+    legs: Mapping[int, Leg]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StagedIn(Event):
+    """Every input is at the site, or there is none."""
+
+    code = "staged_in"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Leased(Event):
+    """A site takes the job, or keeps it (the same epoch), until ``until``."""
+
+    code = "leased"
+    epoch: int
+    until: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report(Event):
+    """Something that the site which holds lease ``epoch`` has seen."""
+
+    epoch: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Queued(Report):
+    """The scheduler has the job."""
+
+    code = "queued"
+    native_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Active(Report):
+    """The scheduler has started the job."""
+
+    code = "active"
+    native_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Exited(Report):
+    """The job has ended; ``legs`` are the outputs to move, from what the site found."""
+
+    code = "exited"
+    native_id: str | None
+    exit_code: int | None
+    outcome: Outcome
+    legs: tuple[Leg, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rejected(Report):
+    """The job was not submitted and will not be: the scheduler or the site's own policy refused it."""
+
+    code = "rejected"
+    error: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cleaned(Report):
+    """The job's directory is gone."""
+
+    code = "cleaned"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Completed(Event):
+    code = "completed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Failed(Event):
+    """The job will not go on. Nothing of it is in flight."""
+
+    code = "failed"
+    stage: Stage
+    error: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Canceled(Event):
+    """The user's wish is fulfilled. Nothing of the job is in flight."""
+
+    code = "canceled"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CancelRequested(Event):
+    code = "cancel_requested"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HoldPlaced(Event):
+    code = "hold_placed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HoldReleased(Event):
+    code = "hold_released"
+
+
+class Past(Enum):
+    """Not a state: the job has had this event, or has lived past it; nothing changes."""
+
+    PAST = "past"
+
+
+PAST = Past.PAST
+S = State
+
+TABLE: Mapping[State, Mapping[type[Event], State | Past]] = {
+    S.NEW: {
+        LegsClaimed: S.STAGE_IN,
+        StagedIn: S.STAGED,
+        Failed: S.FAILED,
+        Canceled: S.CANCELED,
+        CancelRequested: S.NEW,
+        HoldPlaced: S.NEW,
+        HoldReleased: S.NEW,
+    },
+    S.STAGE_IN: {
+        LegsClaimed: S.STAGE_IN,
+        LegsReleased: S.STAGE_IN,
+        LegsSettled: S.STAGE_IN,
+        StagedIn: S.STAGED,
+        Failed: S.FAILED,
+        Canceled: S.CANCELED,
+        CancelRequested: S.STAGE_IN,
+        HoldPlaced: S.STAGE_IN,
+        HoldReleased: S.STAGE_IN,
+    },
+    S.STAGED: {
+        StagedIn: PAST,
+        LegsSettled: PAST,
+        Leased: S.STAGED,
+        Queued: S.QUEUED,
+        Active: S.ACTIVE,
+        Exited: S.STAGE_OUT,
+        Rejected: S.FAILED,
+        Canceled: S.CANCELED,
+        CancelRequested: S.STAGED,
+        HoldPlaced: S.STAGED,
+        HoldReleased: S.STAGED,
+    },
+    S.QUEUED: {
+        Leased: PAST,
+        Queued: S.QUEUED,
+        Active: S.ACTIVE,
+        Exited: S.STAGE_OUT,
+        Rejected: S.FAILED,
+        CancelRequested: S.QUEUED,
+    },
+    S.ACTIVE: {
+        Leased: PAST,
+        Queued: PAST,
+        Active: S.ACTIVE,
+        Exited: S.STAGE_OUT,
+        CancelRequested: S.ACTIVE,
+    },
+    S.STAGE_OUT: {
+        Leased: PAST,
+        Queued: PAST,
+        Active: PAST,
+        Exited: PAST,
+        LegsClaimed: S.STAGE_OUT,
+        LegsReleased: S.STAGE_OUT,
+        LegsSettled: S.STAGE_OUT,
+        Completed: S.COMPLETED,
+        Failed: S.FAILED,
+        Canceled: S.CANCELED,
+        CancelRequested: S.STAGE_OUT,
+    },
+    S.COMPLETED: {Completed: PAST, Cleaned: S.COMPLETED},
+    S.FAILED: {Failed: PAST, Rejected: PAST},
+    S.CANCELED: {Canceled: PAST},
+}
+"""Where each event leads. Final states also live past every report and every wish: see ``_lived_past``."""
+
+
+def transition(job: Job, event: Event, now: datetime) -> Job:
+    """Return the job as it is after the event: the same object where the event changes nothing.
+
+    :raises IllegalTransition: for a pair that is not in the table.
+    """
+    if _stale(job, event):
+        return job
+    target = TABLE[job.state].get(type(event))
+    if target is None and _lived_past(job, event):
+        return job
+    if target is None or (target is not PAST and not _fits(job, event)):
+        raise IllegalTransition(job, event)
+    if target is PAST:
+        return job
+    changed = _APPLY[type(event)](job, event)
+    if changed == job and target is job.state:
+        return job
+    version = job.version + 1
+    mark = Mark(version=version, at=now, code=event.code, state=target)
+    return replace(changed, state=target, version=version, updated_at=now, posted=None, trail=_keep((*job.trail, mark)))
+
+
+def allows(state: State, event: type[Event]) -> bool:
+    """Tell whether the table has a way for this event from this state."""
+    return isinstance(TABLE[state].get(event), State)
+
+
+def _stale(job: Job, event: Event) -> bool:
+    """Events of an attempt that is not the job's own any more (or not yet)."""
+    if isinstance(event, Report):
+        return event.epoch != job.epoch
+    if isinstance(event, LegsSettled | LegsReleased):
+        return not any(leg.batch == event.batch and leg.status is LegStatus.MOVING for leg in job.legs)
+    return isinstance(event, Leased) and event.epoch < job.epoch
+
+
+def _lived_past(job: Job, event: Event) -> bool:
+    """A final job has nothing more to learn from reports, batches and wishes."""
+    return job.state in FINAL and isinstance(
+        event, Report | LegsSettled | LegsReleased | CancelRequested | HoldPlaced | HoldReleased
+    )
+
+
+def _fits(job: Job, event: Event) -> bool:
+    """What the table cannot say: conditions on fields."""
+    match event:
+        case LegsClaimed(batch=batch, items=items):
+            chosen = [leg for leg in job.legs if leg.item in items]
+            free = all(
+                leg.status is LegStatus.PENDING or (leg.status is LegStatus.MOVING and leg.batch == batch)
+                for leg in chosen
+            )
+            return bool(chosen) and len(chosen) == len(items) and free
+        case StagedIn():
+            return all(leg.status in (LegStatus.DONE, LegStatus.ABSENT) for leg in job.legs)
+        case Completed():
+            delivered = all(leg.status in (LegStatus.DONE, LegStatus.ABSENT) for leg in job.legs)
+            return delivered and job.outcome is Outcome.OK and job.exit_code == 0
+        case Failed():
+            return not job.in_flight
+        case Canceled():
+            # Once a site has had a lease, only its own report can say that nothing is left at the scheduler.
+            return not job.in_flight and (job.state is not S.STAGED or job.epoch == 0)
+        case Leased(epoch=epoch):
+            return not job.hold and epoch in (job.epoch, job.epoch + 1) and epoch > 0
+        case _:
+            return True
+
+
+def _keep(trail: tuple[Mark, ...]) -> tuple[Mark, ...]:
+    """Bound the trail: of an endless story the beginning and the end are kept."""
+    return trail if len(trail) <= LONGEST_TRAIL else (*trail[:20], *trail[-(LONGEST_TRAIL - 20) :])
+
+
+def _claim(job: Job, event: LegsClaimed) -> Job:
+    moving = tuple(
+        replace(leg, status=LegStatus.MOVING, batch=event.batch) if leg.item in event.items else leg for leg in job.legs
+    )
+    return replace(job, legs=moving, waiting_for=job.waiting_for - {"slot", "space", "paused_collection"})
+
+
+def _release(job: Job, event: LegsReleased) -> Job:
+    return replace(job, legs=tuple(_back(leg) if leg.batch == event.batch else leg for leg in job.legs))
+
+
+def _back(leg: Leg) -> Leg:
+    return replace(leg, status=LegStatus.PENDING, batch=None) if leg.status is LegStatus.MOVING else leg
+
+
+def _settle(job: Job, event: LegsSettled) -> Job:
+    return replace(
+        job,
+        legs=tuple(
+            event.legs.get(leg.item, leg) if leg.batch == event.batch and leg.status is LegStatus.MOVING else leg
+            for leg in job.legs
+        ),
+    )
+
+
+def _staged(job: Job, event: StagedIn) -> Job:
+    return replace(job, legs=(), waiting_for=job.waiting_for & {"hold"})
+
+
+def _lease(job: Job, event: Leased) -> Job:
+    return replace(job, epoch=event.epoch, leased_until=event.until)
+
+
+def _known(job: Job, event: Queued | Active) -> Job:
+    return replace(job, native_id=event.native_id, leased_until=None)
+
+
+def _exit(job: Job, event: Exited) -> Job:
+    return replace(
+        job,
+        native_id=event.native_id or job.native_id,
+        leased_until=None,
+        outcome=event.outcome,
+        exit_code=event.exit_code,
+        legs=event.legs,
+        exited=job.version + 1,
+    )
+
+
+def _reject(job: Job, event: Rejected) -> Job:
+    return replace(
+        job,
+        leased_until=None,
+        failed_stage=Stage.SUBMIT,
+        error=event.error,
+        told=job.version + 1,
+        cleanup=False,
+    )
+
+
+def _fail(job: Job, event: Failed) -> Job:
+    return replace(
+        job,
+        failed_stage=event.stage,
+        error=event.error,
+        told=job.version + 1,
+        waiting_for=frozenset(),
+        cleanup=False,
+    )
+
+
+def _cancel(job: Job, event: Canceled) -> Job:
+    return replace(job, waiting_for=frozenset(), cleanup=False)
+
+
+_APPLY: Mapping[type[Event], Callable[[Job, Any], Job]] = {
+    LegsClaimed: _claim,
+    LegsReleased: _release,
+    LegsSettled: _settle,
+    StagedIn: _staged,
+    Leased: _lease,
+    Queued: _known,
+    Active: _known,
+    Exited: _exit,
+    Rejected: _reject,
+    Cleaned: lambda job, event: replace(job, cleanup=False),
+    Completed: lambda job, event: replace(job, waiting_for=frozenset()),
+    Failed: _fail,
+    Canceled: _cancel,
+    CancelRequested: lambda job, event: replace(job, cancel_requested=True),
+    HoldPlaced: lambda job, event: replace(job, hold=True, waiting_for=job.waiting_for | {"hold"}),
+    HoldReleased: lambda job, event: replace(job, hold=False, waiting_for=job.waiting_for - {"hold"}),
+}
+
+
+def faults_of(job: Job) -> list[str]:
+    """What must hold of any job and does not: run by tests after every step."""
+    found = []
+    if job.state.final and job.in_flight:
+        found.append("a final job has legs in flight")
+    if job.state in (S.STAGED, S.QUEUED, S.ACTIVE) and job.legs:
+        found.append("a job at the site has legs")
+    if job.state in (S.QUEUED, S.ACTIVE) and (job.native_id is None or job.epoch == 0):
+        found.append("a job at the scheduler has no native id, or no lease brought it there")
+    if (job.state is S.FAILED) != (job.failed_stage is not None):
+        found.append("failed_stage belongs to failed jobs, and to all of them")
+    if job.state is S.COMPLETED and (job.exit_code != 0 or any(leg.status is LegStatus.FAILED for leg in job.legs)):
+        found.append("a completed job must have exit code 0 and each output delivered")
+    if job.state is S.STAGE_OUT and job.outcome is None:
+        found.append("a job past its run has no outcome")
+    if any((leg.status is LegStatus.MOVING) and leg.batch is None for leg in job.legs):
+        found.append("a moving leg names no batch")
+    return found

@@ -1,0 +1,146 @@
+"""Where jobs are kept: statuses, documents, stories, and the POST that made them.
+
+All reads here are strongly consistent, unless a method says *hint*. A write that depends on what was read is
+conditional on it, and answers whether it took place.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Protocol
+
+from chalicelib.core.desk import InboxItem
+from chalicelib.core.ids import JobNumber, JobRef, SiteId, UserId
+from chalicelib.core.job import Job
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tale:
+    """The words that belong to one version of a job: what a person wants to know, never an environment value."""
+
+    version: int
+    detail: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Posting:
+    """The idempotency record of one POST: which numbers it was given, and whether it is committed.
+
+    ``key`` is a digest of (user, Idempotency-Key) or random; ``body`` a digest of the request. Until
+    ``committed`` the rows of ``numbers`` may or may not exist, and are nobody's jobs.
+    """
+
+    user: UserId
+    key: str
+    body: str
+    numbers: tuple[JobNumber, ...]
+    started_at: datetime
+    committed: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Page:
+    """Some jobs, newest first, and the marker for those after them; None at the end."""
+
+    jobs: tuple[Job, ...]
+    marker: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """What a listing asks for; None or empty asks for anything."""
+
+    states: frozenset[str] = frozenset()
+    site: SiteId | None = None
+    name: str | None = None
+    tags: Mapping[str, str] = field(default_factory=dict)
+
+
+class Jobs(Protocol):
+    """Statuses and what hangs on them."""
+
+    def get(self, ref: JobRef) -> Job | None:
+        """Return the status, or None if there is no such row."""
+        ...
+
+    def get_many(self, refs: Sequence[JobRef]) -> Mapping[JobRef, Job]:
+        """Return the statuses that exist. Any number of refs, in as few calls as the store allows."""
+        ...
+
+    def documents(self, wanted: Sequence[tuple[JobRef, int]]) -> Mapping[JobRef, Mapping[str, Any]]:
+        """Return the documents of these (job, revision) pairs as they were sent; all of them exist."""
+        ...
+
+    def save(self, job: Job, *, was: int, tales: Sequence[Tale] = (), fact: InboxItem | None = None) -> bool:
+        """Replace the status if the stored version is still ``was``; False, and nothing written, if not.
+
+        ``tales`` are written before the status, so that a status never points at words that are not there (an
+        orphaned tale of a lost race is overwritten by the winner or never read). With ``fact``, the status,
+        the inbox item and the desk (``seq + 1``, ``wake_at = job.updated_at``) are one transaction. A job in a
+        final state is given its expiry. Safe to repeat: the second answers False.
+        """
+        ...
+
+    def list(self, user: UserId, wanted: Wanted, limit: int, marker: str | None) -> Page:
+        """Return up to ``limit`` jobs that match, newest first, from after ``marker``.
+
+        Bounded work: a page may be short, even empty, and still have a marker.
+        :raises ValueError: the marker is not one that this store gave to this user.
+        """
+        ...
+
+    def tales(self, ref: JobRef) -> Sequence[Tale]:
+        """Return every tale of a job, oldest first."""
+        ...
+
+    def tale(self, ref: JobRef, version: int) -> Tale | None:
+        """Return one tale."""
+        ...
+
+
+class Postings(Protocol):
+    """The commit of a POST: see ``service.posting`` for the order of the calls."""
+
+    def numbers(self, user: UserId, count: int) -> Sequence[JobNumber]:
+        """Take ``count`` fresh numbers from the user's desk, which is made if there is none. Never repeats."""
+        ...
+
+    def begin(self, posting: Posting) -> Posting:
+        """Put the posting if there is none under its key; return the one that is stored."""
+        ...
+
+    def find(self, user: UserId, key: str) -> Posting | None:
+        """Return the posting under this key."""
+        ...
+
+    def put_rows(self, rows: Sequence[tuple[Job, Mapping[str, Any]]]) -> None:
+        """Put each status and document (as sent) that is not there yet. Safe to repeat."""
+        ...
+
+    def commit(self, posting: Posting, fact: InboxItem, now: datetime) -> bool:
+        """Mark the posting committed, put the inbox item, and wake the desk, in one transaction.
+
+        False if it is committed already.
+        """
+        ...
+
+    def claim_target(self, user: UserId, target: str, number: JobNumber, instead_of: JobNumber | None) -> JobNumber:
+        """Note that job ``number`` writes to ``target`` (a digest), if nobody or ``instead_of`` is noted.
+
+        Returns the number that is noted now: ``number`` itself, or the one in the way.
+        """
+        ...
+
+
+class SiteQueue(Protocol):
+    """What a site has to do. Both answers are *hints*: the status decides, read and changed conditionally."""
+
+    def leasable(self, site: SiteId, limit: int, now: datetime) -> Sequence[JobRef]:
+        """Return jobs that are staged, not held, and not leased beyond ``now``; the longest waiting first."""
+        ...
+
+    def commanded(self, site: SiteId, limit: int) -> Sequence[JobRef]:
+        """Return jobs for which the site has a command to carry out: cancel or cleanup."""
+        ...

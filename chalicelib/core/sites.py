@@ -1,0 +1,168 @@
+"""Sites: where jobs run, who may use them, and where a job's directory lies.
+
+A mapping ties a path on a collection to the same directory as the site's login node sees it. The first
+mapping is where jobs live: ``<path>/<user tag>/<name>-<number>/``. Mappings do not change while a site lives,
+because each job's directory follows from them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Any
+
+from chalicelib.core import paths
+from chalicelib.core.document import Document
+from chalicelib.core.errors import Fault, Invalid
+from chalicelib.core.ids import CollectionId, SiteId, UserId, user_tag
+from chalicelib.core.paths import Location
+from chalicelib.core.shape import ABSENT, Choice, Field, Json, ListOf, Record, Text
+
+SCHEDULERS = ("cobalt", "flux", "local", "lsf", "pbs", "slurm")
+LEASE = timedelta(minutes=10)
+"""How long a site has to submit what it was given before another may be given it."""
+
+SILENCE = timedelta(minutes=15)
+"""A site that has not called for this long is what its jobs wait for."""
+
+_TEXT = Text(longest=256, shortest=1)
+_PATH = Text(longest=paths.LONGEST, shortest=1)
+_MAPPING = Record(
+    fields={
+        "collection": Field(shape=Text(longest=36, shortest=36), required=True),
+        "path": Field(shape=_PATH, required=True),
+        "directory": Field(shape=_PATH, required=True),
+    }
+)
+SHAPE = Record(
+    describe="A site document",
+    fields={
+        "id": Field(
+            shape=Text(
+                longest=63,
+                pattern="[a-z0-9][a-z0-9-]*",
+                says="must be lower-case letters, digits and hyphens",
+            ),
+            required=True,
+        ),
+        "title": Field(shape=_TEXT, default=None),
+        "scheduler": Field(shape=Choice(words=SCHEDULERS), required=True),
+        "mappings": Field(shape=ListOf(item=_MAPPING, longest=20, shortest=1), required=True),
+        "roots": Field(shape=ListOf(item=_PATH, longest=50), default=()),
+        "defaults": Field(
+            shape=Record(
+                fields={
+                    "queue_name": Field(shape=_TEXT, default=None),
+                    "account": Field(shape=_TEXT, default=None),
+                }
+            ),
+            default=None,
+        ),
+        "users": Field(shape=ListOf(item=_TEXT, longest=1000), default=()),
+    },
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mount:
+    """One directory, as a collection and as the login node see it. Both end in ``/``."""
+
+    collection: CollectionId
+    path: str
+    directory: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Site:
+    """A compute site. ``users`` are identity ids or usernames; the owner is always one of them."""
+
+    id: SiteId
+    owner: UserId
+    scheduler: str
+    mappings: tuple[Mount, ...]
+    created_at: datetime
+    title: str | None = None
+    roots: tuple[str, ...] = ()
+    queue_name: str | None = None
+    account: str | None = None
+    users: frozenset[str] = frozenset()
+    agent: str | None = None
+    """The instance id of the agent that serves the site, while ``agent_until`` lies ahead."""
+    agent_host: str | None = None
+    agent_until: datetime | None = None
+
+    def admits(self, user: UserId, username: str) -> bool:
+        return user == self.owner or user in self.users or username in self.users
+
+    def job_place(self, user: UserId, name: str) -> Location:
+        """A job's directory, as Globus sees it."""
+        home = self.mappings[0]
+        return Location(home.collection, f"{home.path}{user_tag(user)}/{name}/")
+
+    def job_directory(self, user: UserId, name: str) -> str:
+        """The same directory, as the login node sees it."""
+        return f"{self.mappings[0].directory}{user_tag(user)}/{name}"
+
+    def silent(self, now: datetime) -> bool:
+        return self.agent_until is None or self.agent_until + SILENCE < now
+
+
+def read_site(raw: Json, owner: UserId, now: datetime) -> Site:
+    """Check a site document; ``Invalid`` names every fault at once."""
+    faults: list[Fault] = []
+    values = SHAPE.read(raw, "", faults)
+    if values is ABSENT or faults:
+        raise Invalid(tuple(faults))
+    mappings = [_read_mapping(entry, f"/mappings/{index}", faults) for index, entry in enumerate(values["mappings"])]
+    roots = [_directory(root, f"/roots/{index}", faults) for index, root in enumerate(values["roots"])]
+    if faults:
+        raise Invalid(tuple(faults))
+    defaults = values["defaults"] or {}
+    return Site(
+        id=SiteId(values["id"]),
+        owner=owner,
+        scheduler=values["scheduler"],
+        mappings=tuple(mappings),
+        created_at=now,
+        title=values["title"],
+        roots=tuple(roots),
+        queue_name=defaults.get("queue_name"),
+        account=defaults.get("account"),
+        users=frozenset(values["users"]),
+    )
+
+
+def _read_mapping(entry: Mapping[str, Any], pointer: str, faults: list[Fault]) -> Mount:
+    try:
+        place = paths.parse_location(f"{paths.SCHEME}{entry['collection']}/{entry['path'].lstrip('/')}")
+    except ValueError as refused:
+        faults.append(Fault(pointer=pointer, detail=str(refused)))
+        place = Location(CollectionId(""), "/")
+    directory = _directory(entry["directory"], f"{pointer}/directory", faults)
+    return Mount(collection=place.collection, path=f"{place.path.rstrip('/')}/", directory=directory)
+
+
+def _directory(text: str, pointer: str, faults: list[Fault]) -> str:
+    try:
+        return f"{paths.absolute(text).rstrip('/')}/"
+    except ValueError as refused:
+        faults.append(Fault(pointer=pointer, detail=str(refused)))
+        return "/"
+
+
+def check_for_site(document: Document, site: Site, pointer: str, faults: list[Fault]) -> None:
+    """Add the faults that only the site can tell: links must lie under its roots."""
+    for index, item in enumerate(document.stage_in):
+        if item.site_path is not None and not any(paths.covers(root, item.site_path) for root in site.roots):
+            allowed = ", ".join(site.roots) or "none"
+            faults.append(
+                Fault(
+                    pointer=f"{pointer}/stage_in/{index}/source",
+                    detail=f"is not under a root that site {site.id} allows to be linked ({allowed})",
+                )
+            )
+
+
+def with_agent(site: Site, instance: str, host: str, until: datetime) -> Site:
+    return replace(site, agent=instance, agent_host=host, agent_until=until)
