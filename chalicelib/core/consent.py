@@ -50,6 +50,10 @@ class SessionDemand:
         return bool(self.identities or self.single_domain or self.policies or self.mfa or self.fresh)
 
 
+NOTHING = SessionDemand()
+"""Any sign-in will do."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoginNeed:
     """Why a user has to sign in (again), and what that login has to bring. A stored fact, not an error.
@@ -61,7 +65,7 @@ class LoginNeed:
     reason: LoginReason
     detail: str
     scopes: tuple[str, ...] = ()
-    session: SessionDemand = SessionDemand()
+    session: SessionDemand = NOTHING
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,7 +1,8 @@
 """The device flow (RFC 8628): how a terminal without a browser gets a key that a person approves in one.
 
-The terminal holds the device code, the person types or clicks the user code. Nothing is minted until a person who
-signed in has seen what they approve and said yes; then the next poll takes the approval and gets the key, once.
+The terminal holds the device code, the person types or clicks the user code. Nothing is minted until a
+person who signed in has seen what they approve and said yes; then the next poll takes the approval and gets
+the key, once.
 """
 
 from __future__ import annotations
@@ -58,7 +59,7 @@ class DeviceGrant:
 
 
 def user_code(entropy: bytes) -> str:
-    """Eight letters of the alphabet from random bytes; bytes that would favour some letters are passed over."""
+    """Eight letters from random bytes; bytes that would favour some letters are passed over."""
     even = len(ALPHABET) * (256 // len(ALPHABET))
     letters = [ALPHABET[byte % len(ALPHABET)] for byte in entropy if byte < even][:8]
     if len(letters) < 8:

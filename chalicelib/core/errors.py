@@ -28,7 +28,7 @@ from __future__ import annotations
 import enum
 from dataclasses import dataclass
 
-from chalicelib.core.consent import LoginNeed, LoginReason, SessionDemand
+from chalicelib.core.consent import NOTHING, LoginNeed, LoginReason, SessionDemand
 
 
 class DeviceWord(enum.StrEnum):
@@ -165,7 +165,7 @@ class LoginNeeded(UserMustAct):
         session: SessionDemand | None = None,
     ) -> None:
         super().__init__(detail)
-        self.need = LoginNeed(reason=reason, detail=detail, scopes=scopes, session=session or SessionDemand())
+        self.need = LoginNeed(reason=reason, detail=detail, scopes=scopes, session=session or NOTHING)
 
     @property
     def reason(self) -> LoginReason:

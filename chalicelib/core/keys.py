@@ -23,7 +23,7 @@ from chalicelib.core.ids import SiteId, UserId
 
 ADMIN, JOBS, READ = "admin", "jobs", "read"
 REACH = {ADMIN: frozenset({ADMIN, JOBS, READ}), JOBS: frozenset({JOBS, READ}), READ: frozenset({READ})}
-"""What a scope of a person's key includes: ``admin`` makes keys and sites, ``jobs`` submits, ``read`` looks."""
+"""What a scope of a person's key includes: ``admin`` makes keys and sites, ``jobs`` submits."""
 
 USUAL_LIFE = timedelta(days=30)
 LONGEST_DAYS = 366

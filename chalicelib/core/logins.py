@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from urllib.parse import urlencode
 
-from chalicelib.core.consent import LoginNeed, SessionDemand, consented_collections
+from chalicelib.core.consent import NOTHING, LoginNeed, SessionDemand, consented_collections
 from chalicelib.core.errors import Fault, Invalid, Refusal, SignInRefused
 from chalicelib.core.ids import CollectionId, UserId
 
@@ -45,7 +45,7 @@ class LoginRequest:
     """What a login link asks for. ``for_user``: only this person may complete it."""
 
     collections: tuple[CollectionId, ...] = ()
-    session: SessionDemand = SessionDemand()
+    session: SessionDemand = NOTHING
     next: str = ""
     device: str = ""
     for_user: UserId | None = None
@@ -78,7 +78,7 @@ class LoginAttempt:
     scopes: tuple[str, ...]
     expires_at: datetime
     round: int = 1
-    """2 when this login only adds the consents that the person had given before, found after they signed in."""
+    """2 when this login only adds consents that were given before, found out after the sign-in."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -189,9 +189,9 @@ def lost_collections(asked: Iterable[str], before: Iterable[str]) -> frozenset[C
 
 
 def second_round(request: LoginRequest, user: UserId, lost: Iterable[CollectionId]) -> LoginRequest:
-    """The login that follows one which asked for less than the user had given: for the same person, at once."""
+    """The login that follows one which asked for less than the user had given: same person, at once."""
     collections = tuple(sorted({*request.collections, *lost}))
-    return replace(request, collections=collections, session=SessionDemand(), for_user=user)
+    return replace(request, collections=collections, session=NOTHING, for_user=user)
 
 
 def read_request(query: Mapping[str, str]) -> LoginRequest:

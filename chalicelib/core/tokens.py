@@ -14,13 +14,13 @@ from datetime import UTC, datetime, timedelta
 from chalicelib.core.ids import UserId
 
 PURPOSE = "transfer"
-"""What the tokens are for; part of the encryption context, so what is sealed for one use opens for no other."""
+"""What the tokens are for; part of the encryption context: sealed for one use, they open for no other."""
 
 MARGIN = timedelta(seconds=120)
-"""A token with less than this left is renewed before use. Globus's SDK takes 60 s; this covers a whole pass."""
+"""A token with less than this left is renewed before use. Globus's SDK takes 60 s; this covers a pass."""
 
 AHEAD = timedelta(hours=3)
-"""How long before its end the schedule renews the access token of a user with live jobs (at most; see below)."""
+"""How long before its end, at most, the schedule renews the access token of a user with live jobs."""
 
 IDLE = timedelta(days=90)
 """A refresh token dies six months after its last use; one that rests is used at half of that."""
