@@ -326,13 +326,12 @@ def _check_processes(resources: Any, pointer: str, faults: list[Fault]) -> None:
     if not isinstance(resources, dict) or ABSENT in resources.values():
         return
     count, per_node = resources["process_count"], resources["processes_per_node"]
-    if count is not None and per_node is not None and count != per_node * resources["node_count"]:
-        faults.append(
-            Fault(
-                pointer=f"{pointer}/process_count",
-                detail=f"must be node_count x processes_per_node = {per_node * resources['node_count']}; give one of the two",
-            )
-        )
+    if count is None or per_node is None:
+        return
+    product = per_node * resources["node_count"]
+    if count != product:
+        detail = f"must be node_count x processes_per_node = {product}; give one of the two"
+        faults.append(Fault(pointer=f"{pointer}/process_count", detail=detail))
 
 
 def _check_landings(values: Any, stage_in: tuple[StageIn, ...], pointer: str, faults: list[Fault]) -> None:

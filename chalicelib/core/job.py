@@ -7,7 +7,8 @@ status.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
@@ -144,6 +145,7 @@ class Job:
     posted: str | None = None
     """The idempotency record of the POST that made it, until its first change; see ``core.posting``."""
     trail: tuple[Mark, ...] = ()
+    tags: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def in_flight(self) -> tuple[Leg, ...]:
