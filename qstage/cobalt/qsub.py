@@ -109,9 +109,7 @@ def _merge_env(options: Sequence[str]) -> list[str] | None:
     return merged
 
 
-def _finish(
-    reading: Reading, command: str | None, args: tuple[str, ...], own_lines: tuple[str, ...], cwd: str
-) -> Qsub:
+def _finish(reading: Reading, command: str | None, args: tuple[str, ...], own_lines: tuple[str, ...], cwd: str) -> Qsub:
     """Check what must be there and what lies on the machine, and put the job together."""
     texts, numbers = reading.texts, reading.numbers
     if not reading.given - {"debug", "verbose"}:

@@ -131,9 +131,7 @@ class Reading:
         known = self.checks.known_jobs(ids)
         missing = [one for one in ids if one not in known]
         if missing:
-            self.err += (
-                f"WARNING: dependencies {':'.join(missing)} do not match jobs currently in the queue\n"
-            )
+            self.err += f"WARNING: dependencies {':'.join(missing)} do not match jobs currently in the queue\n"
 
     def _directory_of(self, path: str) -> None:
         if not self.checks.is_dir(posixpath.dirname(path)):
@@ -148,9 +146,7 @@ class Reading:
         if not self.rest:
             usage = usage_text("qsub", self.prog)
             raise UsageError(1, stdout=usage, stderr="No executable or script specified\n\n")
-        word = self.rest[0].replace(
-            " ", ""
-        )  # Cobalt drops the blanks of a path, so such a file is never found
+        word = self.rest[0].replace(" ", "")  # Cobalt drops the blanks of a path, so such a file is never found
         if not word:
             raise fatal("string index out of range")
         return self.checks.place_command(self.texts.get("cwd", cwd), word), self.rest[1:]

@@ -75,9 +75,7 @@ class Table:
         for name in added_long:
             hidden = next((other for other in long if other.startswith(name)), None)
             if hidden is not None:
-                raise ValueError(
-                    f"added option {name} could never be typed: it abbreviates Cobalt's {hidden}"
-                )
+                raise ValueError(f"added option {name} could never be typed: it abbreviates Cobalt's {hidden}")
         object.__setattr__(self, "short", {n: option for option in self.options for n in option.shorts})
         object.__setattr__(self, "long", long)
         object.__setattr__(self, "added_long", added_long)

@@ -30,9 +30,7 @@ CHECKS = Checks(
 
 
 def parse(*argv: str, checks: Checks = CHECKS, added: Iterable[Option] = ()) -> Qsub:
-    return parse_qsub(
-        argv, read_script=FILES.get, cwd="/home/ada", user="ada", checks=checks, added=tuple(added)
-    )
+    return parse_qsub(argv, read_script=FILES.get, cwd="/home/ada", user="ada", checks=checks, added=tuple(added))
 
 
 def ends(*argv: str, checks: Checks = CHECKS) -> tuple[int, str, str]:
@@ -119,8 +117,7 @@ def test_a_project_swallows_an_attached_option_that_follows_it() -> None:
         (["-n1", "-t5", "-I", "-i", "run.sh"], "Cannot specify an input file for interactive jobs."),
         (
             ["--attrs", "a=1", "--attrs", "b=2"],
-            "Multiple --attrs options not supported.  "
-            "Specify multiple attributes as follows: --attrs FOO=1:BAR=2",
+            "Multiple --attrs options not supported.  Specify multiple attributes as follows: --attrs FOO=1:BAR=2",
         ),
     ],
 )
@@ -248,9 +245,7 @@ def test_directives_fix_the_mode_to_script() -> None:
         ("#!/bin/sh\r\n#COBALT -n 2\r\n", ("-n", "2")),
     ],
 )
-def test_only_an_unbroken_block_below_the_first_line_counts(
-    script: str, words: tuple[str, ...] | None
-) -> None:
+def test_only_an_unbroken_block_below_the_first_line_counts(script: str, words: tuple[str, ...] | None) -> None:
     from qstage.cobalt.directives import read_directives
 
     found = read_directives(script)
@@ -259,9 +254,7 @@ def test_only_an_unbroken_block_below_the_first_line_counts(
 
 def test_lines_of_a_second_tag_are_kept_whole_and_do_not_end_the_block() -> None:
     script = "#!/bin/sh\n#COBALT -n 2\n#QSTAGE stage-in 'lab:/a b'\n#COBALT -t 5\n"
-    job = parse_qsub(
-        ["./x"], read_script=lambda _: script, cwd="/w", user="ada", own_tag="#QSTAGE ", checks=Checks()
-    )
+    job = parse_qsub(["./x"], read_script=lambda _: script, cwd="/w", user="ada", own_tag="#QSTAGE ", checks=Checks())
     assert (job.nodes, job.walltime) == (2, 5)
     assert job.own_lines == ("stage-in 'lab:/a b'",)
 
@@ -289,11 +282,7 @@ def test_env_is_split_only_where_another_variable_begins(text: str, expected: di
     assert read_env(text) == expected
 
 
-@given(
-    st.dictionaries(
-        st.from_regex(r"[A-Z_]{1,4}", fullmatch=True), st.text(max_size=8), min_size=1, max_size=4
-    )
-)
+@given(st.dictionaries(st.from_regex(r"[A-Z_]{1,4}", fullmatch=True), st.text(max_size=8), min_size=1, max_size=4))
 def test_env_with_escaped_colons_and_equals_comes_back_whole(variables: dict[str, str]) -> None:
     usable = {k: v for k, v in variables.items() if "\\" not in v and "\0" not in v}
     if not usable:

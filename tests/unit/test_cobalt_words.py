@@ -63,9 +63,7 @@ PIECES = st.one_of(
     st.sampled_from(NAMES),
     st.sampled_from(NAMES).flatmap(lambda n: st.integers(1, len(n)).map(lambda k: n[:k])),
     st.sampled_from(NAMES).flatmap(lambda n: st.sampled_from(["=", "=5", "=a=b", "7", ""]).map(n.__add__)),
-    st.sampled_from(
-        ["5", "0x10", "010", "08", "five", "", "-", "--", "./run.sh", "-dv", "-hn5", "-n5", "A=1"]
-    ),
+    st.sampled_from(["5", "0x10", "010", "08", "five", "", "-", "--", "./run.sh", "-dv", "-hn5", "-n5", "A=1"]),
     st.text(alphabet="-nthA=d05x ", max_size=5),
 )
 
