@@ -1,0 +1,42 @@
+"""What a site has to do with a job, told from its status alone.
+
+Both stores index jobs by this answer and a sync checks it again on the status itself: an index may be stale,
+the status never is. A site has to do with a job in three cases:
+
+* *lease*: it is staged, its user neither holds it nor wants it ended, and no lease on it lasts;
+* *cancel*: its user wants it ended, and a site has had it, so that only the site can say that nothing of it is
+  left at the scheduler;
+* *cleanup*: it is completed, and its directory is to be removed.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from enum import StrEnum
+
+from chalicelib.core.job import Job, State
+
+
+class Kind(StrEnum):
+    """The two questions that a site asks. The words are stored in index keys; do not rename them."""
+
+    LEASE = "lease"
+    """May be leased and submitted, from the time given with it."""
+    COMMAND = "command"
+    """Has a command for the site, since the time given with it, until a report answers it."""
+
+
+def site_due(job: Job) -> tuple[Kind, datetime] | None:
+    """What the job's site has to do with it and from when, or None if nothing."""
+    if job.state is State.COMPLETED and job.cleanup:
+        return Kind.COMMAND, job.updated_at
+    if job.cancel_requested:
+        return (Kind.COMMAND, job.updated_at) if _in_site_hands(job) else None
+    if job.state is State.STAGED and not job.hold:
+        return Kind.LEASE, max(job.updated_at, job.leased_until or job.updated_at)
+    return None
+
+
+def _in_site_hands(job: Job) -> bool:
+    """Whether a site may have given the job to its scheduler. An expired lease is no proof that it has not."""
+    return job.state in (State.QUEUED, State.ACTIVE) or (job.state is State.STAGED and job.epoch > 0)
