@@ -55,7 +55,7 @@ NOTHING = SessionDemand()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class LoginNeed:
+class LoginDemand:
     """Why a user has to sign in (again), and what that login has to bring. A stored fact, not an error.
 
     ``scopes`` are scope strings that Globus asked for by name; ``session`` is what the sign-in itself has to

@@ -28,7 +28,7 @@ from __future__ import annotations
 import enum
 from dataclasses import dataclass
 
-from chalicelib.core.consent import NOTHING, LoginNeed, LoginReason, SessionDemand
+from chalicelib.core.consent import NOTHING, LoginDemand, LoginReason, SessionDemand
 
 
 class DeviceWord(enum.StrEnum):
@@ -154,7 +154,7 @@ class UserMustAct(QstageError):
 
 
 class LoginNeeded(UserMustAct):
-    """The user has to sign in (again) before qstage can act for them. ``need`` is the same, to be stored."""
+    """The user has to sign in (again) before qstage can act for them. ``demand`` is the same, to be stored."""
 
     def __init__(
         self,
@@ -165,28 +165,33 @@ class LoginNeeded(UserMustAct):
         session: SessionDemand | None = None,
     ) -> None:
         super().__init__(detail)
-        self.need = LoginNeed(reason=reason, detail=detail, scopes=scopes, session=session or NOTHING)
+        self.demand = LoginDemand(reason=reason, detail=detail, scopes=scopes, session=session or NOTHING)
 
     @property
     def reason(self) -> LoginReason:
-        return self.need.reason
+        return self.demand.reason
 
     @property
     def scopes(self) -> tuple[str, ...]:
-        return self.need.scopes
+        return self.demand.scopes
 
     @property
     def session(self) -> SessionDemand:
-        return self.need.session
+        return self.demand.session
 
 
 class SignInRefused(UserMustAct):
-    """A sign-in that ends without a login. ``word`` is the provider's own error code, if it gave one."""
+    """A sign-in that ends without a login.
 
-    def __init__(self, why: Refusal, detail: str, *, word: str = "") -> None:
+    ``word`` is the provider's own error code, if it gave one; ``again`` is the query of a login link that
+    tries the same once more, "" if nothing is known of the attempt.
+    """
+
+    def __init__(self, why: Refusal, detail: str, *, word: str = "", again: str = "") -> None:
         super().__init__(detail)
         self.why = why
         self.word = word
+        self.again = again
 
 
 class FarSide(QstageError):

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from urllib.parse import urlencode
 
-from chalicelib.core.consent import NOTHING, LoginNeed, SessionDemand, consented_collections
+from chalicelib.core.consent import NOTHING, LoginDemand, SessionDemand, consented_collections
 from chalicelib.core.errors import Fault, Invalid, Refusal, SignInRefused
 from chalicelib.core.ids import CollectionId, UserId
 
@@ -177,10 +177,10 @@ def is_path(text: str) -> bool:
     return _PATH.fullmatch(text) is not None
 
 
-def request_for(need: LoginNeed, user: UserId, *, consented: Iterable[str] = ()) -> LoginRequest:
-    """The login that ends a need: what was asked for, and all that the user had consented to before."""
-    wanted = consented_collections((*need.scopes, *consented))
-    return LoginRequest(collections=tuple(sorted(wanted)), session=need.session, for_user=user)
+def request_for(demand: LoginDemand, user: UserId, *, consented: Iterable[str] = ()) -> LoginRequest:
+    """The login that meets a demand, and asks again for all that the user had consented to before."""
+    wanted = consented_collections((*demand.scopes, *consented))
+    return LoginRequest(collections=tuple(sorted(wanted)), session=demand.session, for_user=user)
 
 
 def lost_collections(asked: Iterable[str], before: Iterable[str]) -> frozenset[CollectionId]:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from chalicelib.core.consent import CollectionFacts, LoginNeed
+from chalicelib.core.consent import CollectionFacts, LoginDemand
 from chalicelib.core.ids import CollectionId, UserId
 from chalicelib.core.logins import IdClaims, LoginAttempt, SignedIn
 from chalicelib.core.tokens import PlainTokens
@@ -79,18 +79,6 @@ class CollectionFactsSource(Protocol):
         ...
 
 
-class CollectionCache(Protocol):
-    """Facts of collections that were looked up before, shared by all users."""
-
-    def known(self, collections: Iterable[CollectionId]) -> Mapping[CollectionId, CollectionFacts]:
-        """Facts of those that are known and not too old; the others are absent."""
-        ...
-
-    def learn(self, facts: Iterable[CollectionFacts]) -> None:
-        """Keep these facts."""
-        ...
-
-
 class Exchange(Protocol):
     """The function beside the API that holds the client's secret and may seal. The API may only invoke it."""
 
@@ -114,6 +102,6 @@ class Wake(Protocol):
 class LoginNeeds(Protocol):
     """What reconcile found missing."""
 
-    def current(self, user: UserId) -> LoginNeed | None:
+    def current(self, user: UserId) -> LoginDemand | None:
         """Why the user has to sign in, or None."""
         ...
