@@ -75,11 +75,11 @@ class Movement:
         return self.source.is_directory
 
 
-def movement(job: Job, document: Document, site: Site, item: int) -> Movement:
-    """What moves, from where to where, for one item of the job's present stage."""
+def movement(job: Job, document: Document, site: Site, stage: Stage, item: int) -> Movement:
+    """What moves, from where to where, for one item of a stage of the job."""
     home = site.job_place(job.ref.user, job.directory_name())
     member = Member(job.ref.number, item, job.revision)
-    if job.state.value == Stage.STAGE_OUT.value:
+    if stage is Stage.STAGE_OUT:
         source = Location(home.collection, paths.join(home.path, document.stage_out[item].source))
         return Movement(member=member, source=source, destination=document.targets(job.ref.number, job.index)[item])
     wanted = document.stage_in[item]

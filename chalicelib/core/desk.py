@@ -30,6 +30,9 @@ from chalicelib.core.job import Stage
 CLAIM_MARGIN = timedelta(seconds=30)
 """How much longer a claim lasts than the function that makes it can run."""
 
+SKEW = timedelta(milliseconds=250)
+"""How far two functions' clocks may differ: a ring that comes this much early is not dropped."""
+
 FIRST_BACKOFF = timedelta(seconds=5)
 LONGEST_BACKOFF = timedelta(minutes=15)
 
@@ -80,8 +83,18 @@ class LoginNeed:
     session: SessionDemand = SessionDemand()
     """What the next login must satisfy besides."""
 
-    def holds_up(self, route: Route) -> bool:
-        return self.collections is None or not self.collections.isdisjoint({route.source, route.destination})
+    def holds_up(self, *collections: CollectionId) -> bool:
+        """Whether what uses these collections waits for the login."""
+        return self.collections is None or not self.collections.isdisjoint(collections)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trouble:
+    """A far side that did not answer, or not as it should: passing, and tried again."""
+
+    code: str
+    words: str
+    since: datetime
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,6 +107,7 @@ class Plan:
     failures: int = 0
     """Claims in a row that did not get to close."""
     need: LoginNeed | None = None
+    trouble: Trouble | None = None
 
     def batch(self, batch: BatchId) -> LiveBatch | None:
         return next((live for live in self.batches if live.batch == batch), None)
@@ -118,7 +132,7 @@ class Desk:
 
     def claimable(self, now: datetime) -> bool:
         """Whether a wake that arrives now is for anything."""
-        due = self.wake_at is not None and self.wake_at <= now
+        due = self.wake_at is not None and self.wake_at <= now + SKEW
         claimed = self.plan.claimed_until is not None and self.plan.claimed_until > now
         return due and not claimed
 

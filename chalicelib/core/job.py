@@ -109,6 +109,8 @@ class Mark:
     at: datetime
     code: str
     state: State
+    note: str = ""
+    """What the event was about: a Globus task, a native id, a lease."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -155,9 +157,9 @@ class Job:
     def pending(self) -> tuple[Leg, ...]:
         return tuple(leg for leg in self.legs if leg.status is LegStatus.PENDING)
 
-    @property
-    def batches(self) -> frozenset[BatchId]:
-        return frozenset(leg.batch for leg in self.legs if leg.batch is not None)
+    def moving_in(self) -> frozenset[BatchId]:
+        """The batches that its items are in."""
+        return frozenset(leg.batch for leg in self.in_flight if leg.batch is not None)
 
     def directory_name(self) -> str:
         """The last step of the job's directory at the site; the step above it is its user's tag."""

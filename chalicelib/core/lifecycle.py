@@ -25,7 +25,7 @@ from datetime import datetime
 from enum import Enum
 from typing import Any
 
-from chalicelib.core.ids import BatchId
+from chalicelib.core.ids import BatchId, TaskId
 from chalicelib.core.job import FINAL, Job, Leg, LegStatus, Mark, Outcome, Stage, State
 
 LONGEST_TRAIL = 200
@@ -43,9 +43,13 @@ class IllegalTransition(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Event:
-    """Something that happened to a job."""
+    """Something that happened to a job. ``note`` goes into the trail: what it was about, in a word."""
 
     code = "event"
+
+    @property
+    def note(self) -> str:
+        return ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,6 +76,11 @@ class LegsSettled(Event):
     code = "settled"
     batch: BatchId
     legs: Mapping[int, Leg]
+    task: TaskId
+
+    @property
+    def note(self) -> str:
+        return self.task
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,6 +112,10 @@ class Queued(Report):
 
     code = "queued"
     native_id: str
+
+    @property
+    def note(self) -> str:
+        return self.native_id
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -271,7 +284,7 @@ def transition(job: Job, event: Event, now: datetime) -> Job:
     if changed == job and target is job.state:
         return job
     version = job.version + 1
-    mark = Mark(version=version, at=now, code=event.code, state=target)
+    mark = Mark(version=version, at=now, code=event.code, state=target, note=event.note)
     return replace(changed, state=target, version=version, updated_at=now, posted=None, trail=_keep((*job.trail, mark)))
 
 
@@ -343,13 +356,12 @@ def _back(leg: Leg) -> Leg:
 
 
 def _settle(job: Job, event: LegsSettled) -> Job:
-    return replace(
-        job,
-        legs=tuple(
-            event.legs.get(leg.item, leg) if leg.batch == event.batch and leg.status is LegStatus.MOVING else leg
-            for leg in job.legs
-        ),
+    legs = tuple(
+        event.legs.get(leg.item, leg) if leg.batch == event.batch and leg.status is LegStatus.MOVING else leg
+        for leg in job.legs
     )
+    bad = any(leg.status is LegStatus.FAILED for leg in legs)
+    return replace(job, legs=legs, told=job.version + 1 if bad and job.told is None else job.told)
 
 
 def _staged(job: Job, event: StagedIn) -> Job:
@@ -388,11 +400,13 @@ def _reject(job: Job, event: Rejected) -> Job:
 
 
 def _fail(job: Job, event: Failed) -> Job:
+    # The words are where the cause was seen: at the settling of a batch, or at the exit.
+    told = job.exited if event.stage is Stage.RUN else job.told
     return replace(
         job,
         failed_stage=event.stage,
         error=event.error,
-        told=job.version + 1,
+        told=told or job.told or job.exited or job.version + 1,
         waiting_for=frozenset(),
         cleanup=False,
     )

@@ -13,6 +13,7 @@ from enum import StrEnum
 from typing import Protocol
 
 from chalicelib.core.batch import Batch, Movement
+from chalicelib.core.errors import FarSide
 from chalicelib.core.ids import SubmissionId, TaskId
 from chalicelib.core.tokens import AccessToken
 
@@ -72,8 +73,8 @@ class TaskEvent:
     time: datetime
 
 
-class Transfers(Protocol):
-    """Submitting and watching tasks as one user."""
+class Submissions(Protocol):
+    """Beginning and ending tasks as one user."""
 
     def submission(self, token: AccessToken) -> SubmissionId:
         """Fetch a submission id. It costs nothing to leave one unused."""
@@ -87,7 +88,15 @@ class Transfers(Protocol):
         """
         ...
 
-    def tasks(self, token: AccessToken, ids: Sequence[TaskId]) -> Mapping[TaskId, Task]:
+    def cancel(self, token: AccessToken, task: TaskId) -> None:
+        """Ask for the task's end. It ends FAILED, or as it would have if it was faster. Safe to repeat."""
+        ...
+
+
+class Tasks(Protocol):
+    """Watching tasks as one user."""
+
+    def look(self, token: AccessToken, ids: Sequence[TaskId]) -> Mapping[TaskId, Task]:
         """Look at these tasks in one list call. A task that is missing from the answer may still exist."""
         ...
 
@@ -99,10 +108,18 @@ class Transfers(Protocol):
         """List what an ended task skipped."""
         ...
 
-    def errors(self, token: AccessToken, task: TaskId) -> Sequence[TaskEvent]:
-        """List the latest error events of a task (at most 50)."""
+    def delivered(self, token: AccessToken, task: TaskId) -> Sequence[str]:
+        """List the destination paths of the files that an ended task moved."""
         ...
 
-    def cancel(self, token: AccessToken, task: TaskId) -> None:
-        """Ask for the task's end. It ends FAILED, or as it would have if it was faster. Safe to repeat."""
+    def errors(self, token: AccessToken, task: TaskId) -> Sequence[TaskEvent]:
+        """List the latest error events of a task (at most 50), newest first."""
         ...
+
+
+class IdenticalPaths(FarSide):
+    """A live task already has a path of this batch; whose it is, only its label tells."""
+
+
+class TooManyTasks(FarSide):
+    """Globus takes no more tasks of this user until some have ended."""

@@ -1,0 +1,81 @@
+"""What a job needs next, derived from its status alone.
+
+``step`` answers with an event that is due now, or with what the job is in for. The planner applies events
+until there is none, then plans what is pending.
+"""
+
+from __future__ import annotations
+
+from chalicelib.core.job import Job, LegStatus, Outcome, Stage, State
+from chalicelib.core.lifecycle import Canceled, Completed, Event, Failed, StagedIn
+from chalicelib.core.outputs import succeeded
+
+RUN_ERRORS = {
+    Outcome.ERROR: "exit_code",
+    Outcome.OK: "exit_code",
+    Outcome.WALLTIME: "walltime",
+    Outcome.LOST: "lost",
+}
+
+
+def due(job: Job) -> Event | None:
+    """The event that is due now by what is stored, if any."""
+    match job.state:
+        case State.NEW | State.STAGE_IN:
+            return _due_before_run(job)
+        case State.STAGED:
+            return Canceled() if job.cancel_requested and job.epoch == 0 else None
+        case State.STAGE_OUT:
+            return _due_after_run(job)
+        case _:
+            return None
+
+
+def plannable(job: Job) -> bool:
+    """Whether the job's pending legs should go into a batch."""
+    return job.state in (State.NEW, State.STAGE_IN, State.STAGE_OUT) and bool(job.pending) and not _gives_up(job)
+
+
+def stage_of(job: Job) -> Stage | None:
+    """The stage that moves data for the job now, if one does."""
+    if job.state in (State.NEW, State.STAGE_IN):
+        return Stage.STAGE_IN
+    return Stage.STAGE_OUT if job.state is State.STAGE_OUT else None
+
+
+def abandoned_by(job: Job) -> bool:
+    """Whether the job no longer wants what of it is in flight."""
+    return bool(job.in_flight) and job.cancel_requested and _gives_up(job)
+
+
+def _gives_up(job: Job) -> bool:
+    """A cancelled job moves nothing more, but for the outputs that its cancelled run is to leave."""
+    if job.cancel_requested:
+        return not (job.state is State.STAGE_OUT and job.outcome is Outcome.CANCELED)
+    before_run = job.state in (State.NEW, State.STAGE_IN)
+    return before_run and any(leg.status is LegStatus.FAILED for leg in job.legs)
+
+
+def _due_before_run(job: Job) -> Event | None:
+    if job.in_flight:
+        return None
+    if job.cancel_requested:
+        return Canceled()
+    failed = next((leg for leg in job.legs if leg.status is LegStatus.FAILED), None)
+    if failed is not None:
+        return Failed(stage=Stage.STAGE_IN, error=failed.error or "unknown")
+    return None if job.pending else StagedIn()
+
+
+def _due_after_run(job: Job) -> Event | None:
+    if job.in_flight or plannable(job):
+        return None
+    assert job.outcome is not None
+    if job.outcome is Outcome.CANCELED or (job.cancel_requested and job.pending):
+        return Canceled()
+    if not succeeded(job.outcome, job.exit_code):
+        return Failed(stage=Stage.RUN, error=RUN_ERRORS[job.outcome])
+    failed = next((leg for leg in job.legs if leg.status is LegStatus.FAILED), None)
+    if failed is not None:
+        return Failed(stage=Stage.STAGE_OUT, error=failed.error or "unknown")
+    return Completed()

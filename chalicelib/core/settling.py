@@ -1,0 +1,155 @@
+"""What the end of a batch's task means for each of its items.
+
+With ``skip_source_errors`` on, a task succeeds although some sources were missing: an item succeeded if its
+task did and no skipped path lies under its source. A task that failed is read by its error events: the items
+that a permanent error names have failed; the others go again, carefully. Where no event names the culprit the
+batch is halved until it stands alone. A stage-out is proved against what the site counted.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from chalicelib.core.batch import MOST_ITEMS, Member, Movement
+from chalicelib.core.globus_codes import SKIP_ERRORS, Verdict, verdict
+from chalicelib.core.job import Leg, LegStatus
+from chalicelib.core.ports.transfer import Skip, Task, TaskEvent
+
+MOST_TOLD = 20
+"""Skipped paths that one job's story names; the rest are counted."""
+
+WITHDRAWN = "cancel_requested"
+"""Why a task is cancelled when none of its jobs wants it any more."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Aboard:
+    """An item in a batch: its leg as it set out, its movement, and whether it may be missing."""
+
+    leg: Leg
+    movement: Movement
+    optional: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settled:
+    """The leg as it is now, and the words for the job's story."""
+
+    leg: Leg
+    words: tuple[str, ...] = ()
+
+
+def settle_success(
+    aboard: Sequence[Aboard], skips: Iterable[Skip], delivered: Mapping[Member, int] | None
+) -> Mapping[Member, Settled]:
+    """The items of a task that succeeded. ``delivered`` counts files for each item where the total fell short."""
+    hits = _hits(aboard, skips)
+    return {each.movement.member: _arrived(each, hits.get(each.movement.member, ()), delivered) for each in aboard}
+
+
+def _arrived(each: Aboard, skips: Sequence[Skip], delivered: Mapping[Member, int] | None) -> Settled:
+    if skips:
+        own = each.movement.source.path.rstrip("/")
+        if each.optional and all(s.code == "FILE_NOT_FOUND" and s.source_path.rstrip("/") == own for s in skips):
+            return Settled(leg=_as(each.leg, LegStatus.ABSENT))
+        code = SKIP_ERRORS.get(skips[0].code, f"source_{skips[0].code.lower()}")
+        words = tuple(f"{skip.source_path}: {skip.detail or skip.code}" for skip in skips[:MOST_TOLD])
+        more = (f"and {len(skips) - MOST_TOLD} more",) if len(skips) > MOST_TOLD else ()
+        return Settled(leg=_as(each.leg, LegStatus.FAILED, code), words=words + more)
+    if delivered is not None and each.leg.files is not None:
+        arrived = delivered.get(each.movement.member, 0)
+        if arrived < each.leg.files:
+            told = f"{each.movement.destination}: {arrived} of {each.leg.files} files arrived"
+            return Settled(leg=_as(each.leg, LegStatus.FAILED, "output_incomplete"), words=(told,))
+    return Settled(leg=_as(each.leg, LegStatus.DONE))
+
+
+def falls_short(aboard: Sequence[Aboard], task: Task) -> bool:
+    """Whether the task moved fewer files than the site counted in these outputs."""
+    return task.files_done < sum(each.leg.files or 0 for each in aboard)
+
+
+def count_delivered(aboard: Sequence[Aboard], destinations: Iterable[str]) -> Mapping[Member, int]:
+    """How many of these delivered files lie under each item's destination."""
+    by_path = _by_path((each.movement.destination.path, each.movement.member) for each in aboard)
+    counts: dict[Member, int] = defaultdict(int)
+    for path in destinations:
+        for member in _under(by_path, path):
+            counts[member] += 1
+    return counts
+
+
+def settle_failure(
+    aboard: Sequence[Aboard], task: Task, events: Sequence[TaskEvent], canceling: str | None
+) -> Mapping[Member, Settled]:
+    """The items of a task that failed or was cancelled."""
+    if canceling == WITHDRAWN:
+        return {each.movement.member: Settled(leg=_again(each.leg, MOST_ITEMS)) for each in aboard}
+    bad = [event for event in events if verdict(event.code) is Verdict.PERMANENT]
+    culprits = {each.movement.member: event for event in bad for each in aboard if _names(event, each.movement)}
+    if culprits:
+        return {
+            each.movement.member: _blame(each.leg, culprits[each.movement.member])
+            if each.movement.member in culprits
+            else Settled(leg=_again(each.leg, MOST_ITEMS))
+            for each in aboard
+        }
+    if bad and len(aboard) > 1:
+        half = max(1, len(aboard) // 2)
+        return {each.movement.member: Settled(leg=_again(each.leg, half)) for each in aboard}
+    code, words = _why(task, bad or list(events))
+    return {each.movement.member: Settled(leg=_as(each.leg, LegStatus.FAILED, code), words=words) for each in aboard}
+
+
+def _why(task: Task, events: Sequence[TaskEvent]) -> tuple[str, tuple[str, ...]]:
+    if events:
+        return events[0].code.lower(), (f"{events[0].code}: {events[0].description} {events[0].detail}".strip(),)
+    code = (task.fatal or "task_failed").lower()
+    return code, (f"Globus ended task {task.id}: {task.fatal or 'canceled, or past its deadline'}",)
+
+
+def _blame(leg: Leg, event: TaskEvent) -> Settled:
+    words = f"{event.code}: {event.description} {event.detail}".strip()
+    return Settled(leg=_as(leg, LegStatus.FAILED, event.code.lower()), words=(words,))
+
+
+def _names(event: TaskEvent, movement: Movement) -> bool:
+    """Whether an event's details hold one of the item's paths. Globus has no field for it."""
+    places = (movement.source.path.rstrip("/"), movement.destination.path.rstrip("/"))
+    return any(place and place in event.detail for place in places)
+
+
+def _as(leg: Leg, status: LegStatus, error: str | None = None) -> Leg:
+    return Leg(item=leg.item, status=status, files=leg.files, bytes=leg.bytes, error=error)
+
+
+def _again(leg: Leg, share: int) -> Leg:
+    return Leg(item=leg.item, files=leg.files, bytes=leg.bytes, share=min(share, leg.share or share))
+
+
+def _hits(aboard: Sequence[Aboard], skips: Iterable[Skip]) -> Mapping[Member, list[Skip]]:
+    by_path = _by_path((each.movement.source.path, each.movement.member) for each in aboard)
+    hits: dict[Member, list[Skip]] = defaultdict(list)
+    for skip in skips:
+        for member in _under(by_path, skip.source_path):
+            hits[member].append(skip)
+    return hits
+
+
+def _by_path(entries: Iterable[tuple[str, Member]]) -> Mapping[str, list[Member]]:
+    table: dict[str, list[Member]] = defaultdict(list)
+    for path, member in entries:
+        table[path.rstrip("/")].append(member)
+    return table
+
+
+def _under(table: Mapping[str, list[Member]], path: str) -> Iterable[Member]:
+    """The members whose path is this one or an ancestor of it: one look-up for each step of the path."""
+    at = path.rstrip("/")
+    while True:
+        yield from table.get(at, ())
+        if not at:
+            return
+        at = at.rpartition("/")[0]

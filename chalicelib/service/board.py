@@ -1,0 +1,148 @@
+"""What one pass has in hand: the claimed plan, and what it has read of jobs, documents and sites."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+
+from chalicelib.core.batch import Batch, Movement, movement
+from chalicelib.core.desk import LiveBatch, Plan
+from chalicelib.core.document import Document, read_document
+from chalicelib.core.ids import BatchId, JobNumber, JobRef, SiteId, UserId
+from chalicelib.core.job import Job, Stage
+from chalicelib.core.lifecycle import LegsReleased
+from chalicelib.core.ports.clock import Clock
+from chalicelib.core.ports.desks import Batches, Desks
+from chalicelib.core.ports.jobs import Jobs
+from chalicelib.core.ports.places import Sites
+from chalicelib.core.ports.transfer import Submissions, Tasks
+from chalicelib.core.sites import Site
+from chalicelib.service.changing import Step, change
+
+
+class ClaimLost(Exception):
+    """Another planner has the desk: this pass outlived its claim, and may do nothing more."""
+
+
+class OutOfTime(Exception):
+    """The function's time is nearly over: no new call may be begun."""
+
+
+RESERVE = timedelta(seconds=20)
+"""A pass begins nothing new with less than this left of its function's time."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Board:
+    """The claimed desk of one pass. Every change of the plan goes to the store at once, by compare-and-set."""
+
+    user: UserId
+    plan: Plan
+    desks: Desks
+
+    def keep(self, plan: Plan) -> None:
+        """Store the plan as it is to be.
+
+        :raises ClaimLost: the stored plan is not the one this pass has in hand.
+        """
+        kept = replace(plan, version=self.plan.version + 1)
+        if not self.desks.keep_plan(self.user, kept, was=self.plan.version):
+            raise ClaimLost(self.user)
+        self.plan = kept
+
+    def live(self) -> frozenset[BatchId]:
+        """The batches that exist."""
+        return frozenset(live.batch for live in self.plan.batches)
+
+    def put(self, live: LiveBatch) -> None:
+        """Name the batch on the desk as it is now."""
+        self.keep(self.plan.with_batch(live))
+
+    def remember(self, live: LiveBatch) -> None:
+        """Change what the desk tells people about a batch; stored with the next change or at the close."""
+        self.plan = self.plan.with_batch(live)
+
+
+@dataclass(slots=True, kw_only=True)
+class Shelf:
+    """Jobs, documents and sites that a pass has read; each is read once, in bulk."""
+
+    user: UserId
+    jobs_port: Jobs
+    sites_port: Sites
+    now: Callable[[], datetime]
+    jobs: dict[JobNumber, Job] = field(default_factory=dict)
+    documents: dict[tuple[JobNumber, int], Document] = field(default_factory=dict)
+    sites: dict[SiteId, Site] = field(default_factory=dict)
+
+    def ref(self, number: JobNumber) -> JobRef:
+        return JobRef(user=self.user, number=number)
+
+    def load(self, numbers: Iterable[JobNumber], live: frozenset[BatchId]) -> None:
+        """Read the jobs that are not here yet; a claim by a batch that the desk does not name is void."""
+        missing = [self.ref(number) for number in numbers if number not in self.jobs]
+        self.jobs.update({ref.number: job for ref, job in self.jobs_port.get_many(missing).items()})
+        self.void(live)
+
+    def void(self, live: frozenset[BatchId]) -> None:
+        """Release the claims of batches that the desk does not name."""
+        for job in list(self.jobs.values()):
+            steps = tuple(Step(event=LegsReleased(batch=batch)) for batch in sorted(job.moving_in() - live))
+            if steps:
+                self.apply(job, *steps)
+
+    def change(self, job: Job, decide: Callable[[Job], tuple[Step, ...]]) -> Job | None:
+        """Change a job, and whatever is due by then; keep what became of it."""
+        changed = change(self.jobs_port, job, decide, self.now())
+        if changed is not None:
+            self.jobs[changed.ref.number] = changed
+        return changed
+
+    def apply(self, job: Job, *steps: Step) -> Job | None:
+        """Apply these steps to a job, whatever it has become meanwhile."""
+        return self.change(job, lambda _: steps)
+
+    def documents_of(self, wanted: Iterable[tuple[JobNumber, int]]) -> None:
+        """Read the documents of these revisions that are not here yet."""
+        missing = [
+            (self.ref(number), revision) for number, revision in wanted if (number, revision) not in self.documents
+        ]
+        revisions = dict(missing)
+        for ref, raw in self.jobs_port.documents(missing).items():
+            self.documents[(ref.number, revisions[ref])] = read_document(dict(raw))
+
+    def movement(self, job: Job, stage: Stage, item: int, revision: int) -> Movement:
+        """What moves for an item; its document must have been read."""
+        if job.site not in self.sites:
+            site = self.sites_port.get(job.site)
+            assert site is not None, f"site {job.site} of job {job.ref} is gone"
+            self.sites[job.site] = site
+        return movement(job, self.documents[(job.ref.number, revision)], self.sites[job.site], stage, item)
+
+    def movements(self, batch: Batch) -> tuple[Movement, ...]:
+        """The batch's movements, rebuilt from what was frozen: the same each time."""
+        self.documents_of((member.number, member.revision) for member in batch.members)
+        return tuple(self.movement(self.jobs[m.number], batch.route.stage, m.item, m.revision) for m in batch.members)
+
+
+@dataclass(slots=True, kw_only=True)
+class Turn:
+    """All that a pass works with."""
+
+    board: Board
+    shelf: Shelf
+    batches: Batches
+    desks: Desks
+    submissions: Submissions
+    tasks: Tasks
+    clock: Clock
+    time_left: Callable[[], timedelta]
+
+    def check_time(self) -> None:
+        """Stop here if there is not enough time for another call.
+
+        :raises OutOfTime: to be let through to the pass.
+        """
+        if self.time_left() < RESERVE:
+            raise OutOfTime

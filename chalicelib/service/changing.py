@@ -1,0 +1,70 @@
+"""The one way a stored job changes: load, let core decide, save if nobody else has, and begin again if so."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from chalicelib.core.desk import InboxItem
+from chalicelib.core.errors import FarSide
+from chalicelib.core.ids import JobRef
+from chalicelib.core.job import Job
+from chalicelib.core.lifecycle import Event, transition
+from chalicelib.core.ports.jobs import Jobs, Tale
+from chalicelib.core.progress import due
+
+MOST_TRIES = 8
+"""A status has few writers: its user, its site and one planner. Losing this often is not a race any more."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """An event, with the words that go into the story if it changes the job."""
+
+    event: Event
+    detail: Mapping[str, Any] | None = None
+
+
+def walk(job: Job, steps: tuple[Step, ...], now: datetime, *, settle: bool = True) -> tuple[Job, tuple[Tale, ...]]:
+    """Apply the steps, then (with ``settle``) whatever is due by then, and gather the tales."""
+    tales = []
+    for step in steps:
+        changed = transition(job, step.event, now)
+        if changed is not job and step.detail:
+            tales.append(Tale(version=changed.version, detail=step.detail))
+        job = changed
+    while settle and (event := due(job)) is not None:
+        job = transition(job, event, now)
+    return job, tuple(tales)
+
+
+def change(
+    jobs: Jobs,
+    job: Job,
+    decide: Callable[[Job], tuple[Step, ...]],
+    now: datetime,
+    *,
+    settle: bool = True,
+    fact: Callable[[Job], InboxItem | None] = lambda job: None,
+) -> Job | None:
+    """Change a job that was just read, reading it again as often as another writer gets in between.
+
+    :returns: the job as it is now, the same object if nothing had to change; None if it is gone.
+    """
+    for _ in range(MOST_TRIES):
+        changed, tales = walk(job, decide(job), now, settle=settle)
+        if changed is job or jobs.save(changed, was=job.version, tales=tales, fact=fact(changed)):
+            return changed
+        again = jobs.get(job.ref)
+        if again is None:
+            return None
+        job = again
+    raise FarSide("dynamodb", "contention", f"job {job.ref} changes too often to be saved", transient=True)
+
+
+def change_by_ref(jobs: Jobs, ref: JobRef, decide: Callable[[Job], tuple[Step, ...]], now: datetime) -> Job | None:
+    """As ``change``, for a job that has not been read yet."""
+    job = jobs.get(ref)
+    return None if job is None else change(jobs, job, decide, now)

@@ -1,0 +1,163 @@
+"""Looking at what is under way, and settling what has ended."""
+
+from __future__ import annotations
+
+import logging
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import replace
+
+from chalicelib.core.batch import Batch, Member
+from chalicelib.core.consent import LoginReason
+from chalicelib.core.desk import LiveBatch, Look
+from chalicelib.core.errors import LoginNeeded
+from chalicelib.core.globus_codes import Verdict, verdict
+from chalicelib.core.ids import JobNumber, TaskId
+from chalicelib.core.job import LegStatus, Stage
+from chalicelib.core.lifecycle import LegsSettled
+from chalicelib.core.ports.transfer import Task, TaskStatus
+from chalicelib.core.progress import abandoned_by, plannable
+from chalicelib.core.settling import (
+    WITHDRAWN,
+    Aboard,
+    Settled,
+    count_delivered,
+    falls_short,
+    settle_failure,
+    settle_success,
+)
+from chalicelib.core.tokens import AccessToken
+from chalicelib.service import fresh
+from chalicelib.service.board import Turn
+from chalicelib.service.changing import Step
+
+log = logging.getLogger(__name__)
+
+
+def withdraw(turn: Turn, token: AccessToken) -> None:
+    """Cancel the tasks that none of their jobs wants any more; a job with company waits for the task's end."""
+    leaving = {batch for job in turn.shelf.jobs.values() if abandoned_by(job) for batch in job.moving_in()}
+    for live in turn.board.plan.batches:
+        if live.batch not in leaving or live.task is None or live.canceling is not None:
+            continue
+        batch = _frozen(turn, live)
+        turn.shelf.load(batch.numbers(), turn.board.live())
+        if all(abandoned_by(turn.shelf.jobs[number]) for number in batch.numbers()):
+            _cancel(turn, token, live, live.task, WITHDRAWN)
+
+
+def observe(turn: Turn, token: AccessToken) -> None:
+    """Look at every live task in one call, and settle those that have ended."""
+    ids = [live.task for live in turn.board.plan.batches if live.task is not None]
+    if not ids:
+        return
+    turn.check_time()
+    seen = turn.tasks.look(token, ids)
+    for live in turn.board.plan.batches:
+        if live.task is None:
+            continue
+        turn.check_time()
+        # Absence from a list proves nothing: ask for that task.
+        task = seen.get(live.task) or turn.tasks.find(token, _frozen(turn, live).label)
+        if task is None:
+            turn.board.remember(replace(live, look=replace(live.look, trouble="TASK_UNKNOWN")))
+        elif task.status in (TaskStatus.SUCCEEDED, TaskStatus.FAILED):
+            _settle(turn, token, live, task)
+        else:
+            _watch(turn, token, live, task)
+
+
+def _watch(turn: Turn, token: AccessToken, live: LiveBatch, task: Task) -> None:
+    """A task that goes on: note what it does, and do not let it fail for ever."""
+    if task.status is TaskStatus.INACTIVE:
+        raise LoginNeeded(LoginReason.REFUSED, "Globus has suspended the transfer: its credential has expired")
+    look = Look(files=task.files_done, bytes=task.bytes, paused=task.paused)
+    if not task.ok and live.canceling is None:
+        events = turn.tasks.errors(token, task.id)
+        worst = next((event for event in events if verdict(event.code) is Verdict.PERMANENT), None)
+        shown = worst or (events[0] if events else None)
+        if shown is not None:
+            look = replace(look, trouble=shown.code, words=f"{shown.description} {shown.detail}".strip())
+        if worst is not None:
+            _cancel(turn, token, replace(live, look=look), task.id, worst.code)
+            return
+        if shown is not None and verdict(shown.code) is Verdict.USER:
+            turn.board.remember(replace(live, look=look))
+            raise LoginNeeded(LoginReason.SESSION, look.words or shown.code)
+    if look != live.look:
+        turn.board.remember(replace(live, look=look))
+
+
+def _cancel(turn: Turn, token: AccessToken, live: LiveBatch, task: TaskId, why: str) -> None:
+    """Write down why first: the next look must not take the end of the task for somebody else's doing."""
+    turn.board.put(replace(live, canceling=why))
+    turn.submissions.cancel(token, task)
+    log.info("task canceled", extra={"fields": {"user": turn.board.user, "task": task, "cause": why}})
+
+
+def _settle(turn: Turn, token: AccessToken, live: LiveBatch, task: Task) -> None:
+    """Settle every job of an ended task, and only then take the batch off the desk."""
+    batch = _frozen(turn, live)
+    turn.shelf.load(batch.numbers(), turn.board.live())
+    aboard = _aboard(turn, batch)
+    results: dict[JobNumber, dict[int, Settled]] = defaultdict(dict)
+    for member, settled in _results(turn, token, live, task, batch, aboard).items():
+        results[member.number][member.item] = settled
+    again = []
+    for number in batch.numbers():
+        turn.check_time()
+        job = turn.shelf.jobs[number]
+        own = results.get(number)
+        if own is not None:
+            job = turn.shelf.apply(job, _settling(live, task, own)) or job
+        if plannable(job):
+            again.append(number)
+    if again:
+        now = turn.clock.now()
+        turn.desks.record(turn.board.user, fresh.inbox_item(now, tuple(again)), now)
+    turn.board.keep(turn.board.plan.without(live.batch))
+    turn.batches.drop(turn.board.user, live.batch)
+    log.info(
+        "batch settled",
+        extra={"fields": {"user": turn.board.user, "batch": live.batch, "task": task.id, "status": str(task.status)}},
+    )
+
+
+def _results(
+    turn: Turn, token: AccessToken, live: LiveBatch, task: Task, batch: Batch, aboard: list[Aboard]
+) -> Mapping[Member, Settled]:
+    if task.status is TaskStatus.FAILED:
+        return settle_failure(aboard, task, turn.tasks.errors(token, task.id), live.canceling)
+    skips = turn.tasks.skipped(token, task.id) if task.skipped else ()
+    delivered = None
+    proves = live.route.stage is Stage.STAGE_OUT and not batch.careful
+    if proves and falls_short(aboard, task):
+        delivered = count_delivered(aboard, turn.tasks.delivered(token, task.id))
+    return settle_success(aboard, skips, delivered)
+
+
+def _settling(live: LiveBatch, task: Task, own: Mapping[int, Settled]) -> Step:
+    words = [word for settled in own.values() for word in settled.words]
+    legs = {item: settled.leg for item, settled in own.items()}
+    detail = {"task": task.id, "words": words} if words else None
+    return Step(event=LegsSettled(batch=live.batch, legs=legs, task=task.id), detail=detail)
+
+
+def _aboard(turn: Turn, batch: Batch) -> list[Aboard]:
+    """The items that are still in the batch: all of them, but for those a crashed settling had done."""
+    movements = turn.shelf.movements(batch)
+    found = []
+    for move in movements:
+        job = turn.shelf.jobs[move.member.number]
+        leg = next((leg for leg in job.legs if leg.item == move.member.item), None)
+        if leg is not None and leg.batch == batch.id and leg.status is LegStatus.MOVING:
+            document = turn.shelf.documents[(move.member.number, move.member.revision)]
+            items = document.stage_in if batch.route.stage is Stage.STAGE_IN else document.stage_out
+            found.append(Aboard(leg=leg, movement=move, optional=items[move.member.item].optional))
+    return found
+
+
+def _frozen(turn: Turn, live: LiveBatch) -> Batch:
+    batch = turn.batches.get(turn.board.user, live.batch)
+    assert batch is not None, f"batch {live.batch} has a task and was never frozen"
+    return batch

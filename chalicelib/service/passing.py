@@ -1,0 +1,192 @@
+"""One pass over a claimed desk: read the inbox, observe what is under way, settle it, plan, submit.
+
+Nothing is remembered between passes but what is stored. A pass can end between any two of its lines: what it
+did is found again by the next, and what it did not is still due.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from chalicelib.core.batch import MOST_LIVE, Movement, draft
+from chalicelib.core.consent import consented_collections
+from chalicelib.core.desk import InboxItem, LoginNeed, Trouble
+from chalicelib.core.errors import FarSide, LoginNeeded
+from chalicelib.core.ids import JobNumber, UserId
+from chalicelib.core.job import Job, Leg, Stage
+from chalicelib.core.polling import interval, next_look
+from chalicelib.core.ports.clock import Clock
+from chalicelib.core.ports.desks import Batches, Desks
+from chalicelib.core.ports.jobs import Jobs
+from chalicelib.core.ports.places import Sites
+from chalicelib.core.ports.transfer import Submissions, Tasks
+from chalicelib.core.progress import due, plannable, stage_of
+from chalicelib.core.tokens import AccessToken
+from chalicelib.service import fresh
+from chalicelib.service.board import Board, OutOfTime, Shelf, Turn
+from chalicelib.service.observing import observe, withdraw
+from chalicelib.service.submitting import destinations, resume, send
+
+log = logging.getLogger(__name__)
+
+MOST_INBOX = 500
+"""Inbox items that one pass reads."""
+
+MOST_NAMED = 1000
+"""Job numbers that one inbox item names."""
+
+FIRST_RETRY = timedelta(seconds=5)
+"""How soon a far side that failed is tried again; the wait grows with how long it has been failing."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Passing:
+    """Makes passes. ``token`` gives the user's access token, or raises LoginNeeded or FarSide."""
+
+    desks: Desks
+    batches: Batches
+    jobs: Jobs
+    sites: Sites
+    submissions: Submissions
+    tasks: Tasks
+    token: Callable[[UserId, datetime], AccessToken]
+    clock: Clock
+
+    def make(self, board: Board, time_left: Callable[[], timedelta]) -> datetime | None:
+        """Do what is due, and return when to look again; None if nothing is under way."""
+        shelf = Shelf(user=board.user, jobs_port=self.jobs, sites_port=self.sites, now=self.clock.now)
+        turn = Turn(
+            board=board,
+            shelf=shelf,
+            batches=self.batches,
+            desks=self.desks,
+            submissions=self.submissions,
+            tasks=self.tasks,
+            clock=self.clock,
+            time_left=time_left,
+        )
+        try:
+            self._pass(turn)
+        except OutOfTime:
+            return self.clock.now()
+        return _next_look(board, self.clock.now())
+
+    def _pass(self, turn: Turn) -> None:
+        board, shelf = turn.board, turn.shelf
+        inbox = self.desks.inbox(board.user, MOST_INBOX)
+        if any(item.login for item in inbox):
+            board.plan = replace(board.plan, need=None)
+        shelf.load(_named(inbox), board.live())
+        for job in list(shelf.jobs.values()):
+            turn.check_time()
+            if due(job) is not None:
+                shelf.apply(job)
+        if board.plan.batches or any(plannable(job) for job in shelf.jobs.values()):
+            self._with_globus(turn)
+        self._tidy(turn, inbox)
+
+    def _with_globus(self, turn: Turn) -> None:
+        """Observe and submit. What the far side refuses is kept on the desk, where people can see it."""
+        now = self.clock.now()
+        board = turn.board
+        before = board.plan.trouble
+        try:
+            token = self.token(board.user, now)
+            for live in board.plan.batches:
+                if live.task is None:
+                    resume(turn, token, live)
+            withdraw(turn, token)
+            observe(turn, token)
+            self._submit(turn, token)
+        except LoginNeeded as need:
+            log.info("login needed", extra={"fields": {"user": board.user, "cause": str(need.reason)}})
+            _note(board, need, now)
+            board.plan = replace(board.plan, trouble=None)
+        except FarSide as fault:
+            log.warning("far side failed", extra={"fields": {"user": board.user, "cause": fault.code}})
+            since = now if before is None else before.since
+            board.plan = replace(board.plan, trouble=Trouble(code=fault.code, words=fault.detail, since=since))
+        else:
+            board.plan = replace(board.plan, trouble=None)
+
+    def _submit(self, turn: Turn, token: AccessToken) -> None:
+        room = MOST_LIVE - len(turn.board.plan.batches)
+        waiting = sorted((job for job in turn.shelf.jobs.values() if plannable(job)), key=lambda job: job.ref)
+        if room <= 0 or not waiting:
+            return
+        for each in draft(_wanted(turn, waiting), destinations(turn), room):
+            turn.check_time()
+            try:
+                send(turn, token, each)
+            except LoginNeeded as need:
+                if not _note(turn.board, need, self.clock.now()):
+                    raise
+
+    def _tidy(self, turn: Turn, inbox: Sequence[InboxItem]) -> None:
+        """Discard the inbox items of which nothing is left to plan; put many that are left into few."""
+        waiting = {number for number, job in turn.shelf.jobs.items() if plannable(job) or due(job) is not None}
+        left = [item for item in inbox if not waiting.isdisjoint(item.numbers)]
+        done = [item.id for item in inbox if waiting.isdisjoint(item.numbers)]
+        numbers = sorted({number for item in left for number in item.numbers if number in waiting})
+        needed = -(-len(numbers) // MOST_NAMED)
+        if len(left) > needed:
+            for start in range(0, len(numbers), MOST_NAMED):
+                now = self.clock.now()
+                merged = fresh.inbox_item(now, tuple(numbers[start : start + MOST_NAMED]))
+                self.desks.record(turn.board.user, merged, now)
+            done = [item.id for item in inbox]
+        self.desks.discard(turn.board.user, done)
+
+
+def _wanted(turn: Turn, waiting: Sequence[Job]) -> list[tuple[Leg, Movement, Stage]]:
+    """The pending items that nothing but room keeps back."""
+    turn.shelf.documents_of((job.ref.number, job.revision) for job in waiting)
+    need = turn.board.plan.need
+    wanted = []
+    for job in waiting:
+        stage = stage_of(job)
+        assert stage is not None, "a plannable job is in a stage"
+        for leg in job.pending:
+            move = turn.shelf.movement(job, stage, leg.item, job.revision)
+            if need is None or not need.holds_up(move.source.collection, move.destination.collection):
+                wanted.append((leg, move, stage))
+    return wanted
+
+
+def _named(inbox: Iterable[InboxItem]) -> tuple[JobNumber, ...]:
+    return tuple(dict.fromkeys(number for item in inbox for number in item.numbers))
+
+
+def _note(board: Board, need: LoginNeeded, now: datetime) -> bool:
+    """Keep a refusal on the desk, together with those before it: one login is to end them all.
+
+    :returns: whether it holds up certain collections only, so that the others may go on.
+    """
+    collections = consented_collections(need.scopes)
+    before = board.plan.need
+    if before is not None and collections and before.collections is not None:
+        collections |= before.collections
+    scopes = tuple(dict.fromkeys((*(before.scopes if before is not None else ()), *need.scopes)))
+    kept = LoginNeed(
+        reason=need.reason,
+        words=need.detail,
+        since=now if before is None else before.since,
+        collections=collections or None,
+        scopes=scopes,
+        session=need.session,
+    )
+    board.plan = replace(board.plan, need=kept)
+    return bool(collections)
+
+
+def _next_look(board: Board, now: datetime) -> datetime | None:
+    """When what is under way wants to be looked at, or what failed to be tried again."""
+    need, trouble = board.plan.need, board.plan.trouble
+    if need is not None and need.collections is None:
+        return None
+    if trouble is not None:
+        return now + max(FIRST_RETRY, interval(now - trouble.since))
+    return next_look((live.opened_at for live in board.plan.batches), now)

@@ -1,0 +1,174 @@
+"""Batches from draft to task: the order of the writes is what makes each of them one Globus task.
+
+1. fetch a submission id (an unused one costs nothing);
+2. name the batch on the desk: from here on it exists;
+3. claim each job's items, conditionally; a refusal drops out;
+4. freeze the membership;
+5. post; Globus answers a repeat with the same task;
+6. save the task id.
+
+After a crash the desk tells where it stopped: a batch that was never frozen was never posted, and is
+dissolved (its claims are void, its jobs are still in the inbox); one that was frozen is posted again under
+the same submission id, from the same membership.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable
+from dataclasses import replace
+from datetime import timedelta
+
+from chalicelib.core.batch import Batch, Draft, Member, by_number, label
+from chalicelib.core.desk import LiveBatch
+from chalicelib.core.errors import FarSide, LoginNeeded
+from chalicelib.core.ids import BatchId, JobNumber, TaskId
+from chalicelib.core.job import Job, Leg, LegStatus, Stage
+from chalicelib.core.lifecycle import LegsClaimed, LegsSettled
+from chalicelib.core.paths import Location
+from chalicelib.core.ports.transfer import IdenticalPaths, TooManyTasks
+from chalicelib.core.progress import plannable
+from chalicelib.core.tokens import AccessToken
+from chalicelib.service import fresh
+from chalicelib.service.board import Turn
+from chalicelib.service.changing import Step
+
+log = logging.getLogger(__name__)
+
+DEADLINE = timedelta(days=3)
+"""How long a task may take. Globus's own 24 h is too short for a large data set on a bad day."""
+
+TRUSTED = timedelta(days=1)
+"""A submission id older than this is not posted again before the task has been looked for by its label."""
+
+
+def destinations(turn: Turn) -> tuple[Location, ...]:
+    """Where live stage-outs write: nothing else may be sent there meanwhile.
+
+    Stage-ins need no such list: each writes below its own job's directory.
+    """
+    found: list[Location] = []
+    for live in turn.board.plan.batches:
+        batch = turn.batches.get(turn.board.user, live.batch) if live.route.stage is Stage.STAGE_OUT else None
+        if batch is not None:
+            turn.shelf.load(batch.numbers(), turn.board.live())
+            found += [move.destination for move in turn.shelf.movements(batch)]
+    return tuple(found)
+
+
+def send(turn: Turn, token: AccessToken, wanted: Draft) -> None:
+    """Make a batch of the draft and post it."""
+    now = turn.clock.now()
+    live = LiveBatch(
+        batch=fresh.batch_id(), submission=turn.submissions.submission(token), route=wanted.route, opened_at=now
+    )
+    turn.board.put(live)
+    members = tuple(_claim(turn, live.batch, [move.member for move in wanted.movements]))
+    if not members:
+        turn.board.keep(turn.board.plan.without(live.batch))
+        return
+    batch = turn.batches.freeze(
+        Batch(
+            id=live.batch,
+            user=turn.board.user,
+            submission=live.submission,
+            route=live.route,
+            members=members,
+            deadline=now + DEADLINE,
+            careful=wanted.careful,
+        )
+    )
+    _post(turn, token, live, batch)
+
+
+def resume(turn: Turn, token: AccessToken, live: LiveBatch) -> None:
+    """Go on with a batch that the desk names and whose task is not known."""
+    turn.check_time()
+    batch = turn.batches.get(turn.board.user, live.batch)
+    if batch is None:
+        turn.board.keep(turn.board.plan.without(live.batch))
+        turn.shelf.void(turn.board.live())
+        return
+    turn.shelf.load(batch.numbers(), turn.board.live())
+    if turn.clock.now() - live.opened_at > TRUSTED:
+        found = turn.tasks.find(token, batch.label)
+        if found is not None:
+            turn.board.put(replace(live, task=found.id))
+            return
+    _post(turn, token, live, batch)
+
+
+def dissolve(turn: Turn, live: LiveBatch, numbers: Iterable[JobNumber]) -> None:
+    """Undo a batch of which Globus has no task: its items are planned again, by way of the inbox."""
+    now = turn.clock.now()
+    turn.desks.record(turn.board.user, fresh.inbox_item(now, tuple(numbers)), now)
+    turn.board.keep(turn.board.plan.without(live.batch))
+    turn.batches.drop(turn.board.user, live.batch)
+    turn.shelf.void(turn.board.live())
+
+
+def _claim(turn: Turn, batch: BatchId, members: list[Member]) -> Iterable[Member]:
+    """Claim each job's items; those of a job that has changed its mind meanwhile drop out."""
+    for number, items in by_number(members).items():
+
+        def decide(job: Job, items: frozenset[int] = items) -> tuple[Step, ...]:
+            free = items & {leg.item for leg in job.pending}
+            return (Step(event=LegsClaimed(batch=batch, items=frozenset(free))),) if free and plannable(job) else ()
+
+        job = turn.shelf.change(turn.shelf.jobs[number], decide)
+        if job is not None:
+            yield from (Member(number, leg.item, job.revision) for leg in job.legs if leg.batch == batch)
+
+
+def _post(turn: Turn, token: AccessToken, live: LiveBatch, batch: Batch) -> None:
+    try:
+        task = turn.submissions.submit(token, batch, turn.shelf.movements(batch))
+    except IdenticalPaths:
+        task = _own_task(turn, token, batch)
+    except TooManyTasks:
+        raise  # passing: the batch stays on the desk and is posted again
+    except LoginNeeded:
+        dissolve(turn, live, batch.numbers())
+        raise
+    except FarSide as fault:
+        if fault.transient:
+            raise
+        _refused(turn, live, batch, fault)
+        return
+    turn.board.put(replace(live, task=task))
+    log.info("batch sent", extra={"fields": {"user": batch.user, "batch": batch.id, "task": task}})
+
+
+def _own_task(turn: Turn, token: AccessToken, batch: Batch) -> TaskId:
+    """A live task has a path of ours: if it bears our label it is ours, and otherwise it is waited out."""
+    found = turn.tasks.find(token, label(batch.user, batch.id))
+    if found is None:
+        raise FarSide(
+            "transfer",
+            "IdenticalPaths",
+            "another Globus task of yours is writing to the same paths; qstage waits for its end",
+            transient=True,
+        )
+    return found.id
+
+
+def _refused(turn: Turn, live: LiveBatch, batch: Batch, fault: FarSide) -> None:
+    """Globus will not have this batch. A lone job fails with Globus's words; several are tried in halves."""
+    log.warning("batch refused", extra={"fields": {"user": batch.user, "batch": batch.id, "cause": fault.code}})
+    half = len(batch.members) // 2
+    task = TaskId("")
+    for number, items in by_number(batch.members).items():
+
+        def settled(job: Job, items: frozenset[int] = items) -> tuple[Step, ...]:
+            legs = {leg.item: _refused_leg(leg, half, fault) for leg in job.legs if leg.item in items}
+            event = LegsSettled(batch=batch.id, legs=legs, task=task)
+            return (Step(event=event, detail={"code": fault.code, "words": [fault.detail]}),)
+
+        turn.shelf.change(turn.shelf.jobs[number], settled)
+    dissolve(turn, live, batch.numbers())
+
+
+def _refused_leg(leg: Leg, half: int, fault: FarSide) -> Leg:
+    if half:
+        return Leg(item=leg.item, files=leg.files, bytes=leg.bytes, share=half)
+    return Leg(item=leg.item, files=leg.files, bytes=leg.bytes, status=LegStatus.FAILED, error=fault.code)
