@@ -1,0 +1,340 @@
+"""One object that is AWS for one Chalice project on one machine.
+
+Owns the order in which the parts start and end, and what each function is told: its own keys, the endpoint,
+and the settings that the template gives it. The parts are the endpoint (`front`, `gate`), the hosts
+(`hosts`), and what invokes them (`gateway`, `pump`, `scheduler`). One stack at a time in a process, because
+moto is one in a process.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from moto.backends import get_backend
+
+from emulators.aws.front import Front, Observer, StackDirectory
+from emulators.aws.gate import ADMIN, Gate
+from emulators.aws.gateway import Gateway
+from emulators.aws.hosts import Outcome, Pool
+from emulators.aws.iam import Access, parse_policy
+from emulators.aws.locked import tamed
+from emulators.aws.project import API_FUNCTION, Function, Project, read_project
+from emulators.aws.pump import POLLER_ACTIONS, Pump
+from emulators.aws.resources import QUEUE, Created, create_resources
+from emulators.aws.scheduler import Scheduler
+from emulators.aws.settings import FunctionSettings
+from emulators.aws.template import join_templates, read_template, substitute_all
+from emulators.clock import Clock, FileClock, SystemClock
+
+_SERVICES = ("dynamodb", "kms", "sqs", "iam", "sts")
+_one_at_a_time = threading.Lock()
+
+
+class StackError(Exception):
+    """The stack cannot start; the message says why."""
+
+
+class AwsStack:
+    """AWS for ``project``, between start() and stop().
+
+    ``environment`` maps a function's name, or ``*`` for all, to variables; they go before what the template
+    gives it, and may hold ``${LogicalId}`` and ``${LogicalId.Attribute}``. ``policies`` maps a function's
+    name to a policy file other than the one `.chalice/config.json` names. ``hosts`` is how many processes a
+    function may have: by default ``api_hosts`` for the REST API, up to 2 for a queue, 1 for the rest.
+    ``dynamodb`` is the address of a DynamoDB Local to use for the tables instead of moto. Without a project
+    there is the endpoint alone.
+    """
+
+    def __init__(
+        self,
+        project: Path | None,
+        *,
+        templates: Sequence[Path],
+        state_dir: Path,
+        clock_file: Path | None = None,
+        environment: Mapping[str, Mapping[str, str]] | None = None,
+        policies: Mapping[str, Path] | None = None,
+        parameters: Mapping[str, str] | None = None,
+        stage: str = "prod",
+        gateway_stage: str = "api",
+        api_hosts: int = 2,
+        hosts: Mapping[str, int] | None = None,
+        port: int = 0,
+        gateway_port: int = 0,
+        account: str = "123456789012",
+        region: str = "us-east-1",
+        dynamodb: str | None = None,
+    ) -> None:
+        self._directory = project.resolve() if project is not None else None
+        self._template = join_templates([read_template(path) for path in templates])
+        self.state_dir = state_dir
+        self.clock: Clock = FileClock(clock_file) if clock_file is not None else SystemClock()
+        self._environment, self._policies = environment or {}, policies or {}
+        self._parameters, self._dynamodb = parameters or {}, dynamodb
+        self._stage, self._gateway_stage = stage, gateway_stage
+        self._sizes = {API_FUNCTION: api_hosts, **(hosts or {})}
+        self._port, self._gateway_port = port, gateway_port
+        self.account, self.region = account, region
+        self._ends = ExitStack()
+        self._pumps: list[Pump] = []
+        self._pools: dict[str, Pool] = {}
+        self._gateway: Gateway | None = None
+        self._scheduler: Scheduler | None = None
+        self.created = Created()
+        self.project: Project | None = None
+
+    # -- life
+
+    def start(self) -> Self:
+        """Start everything; return when every function has imported.
+
+        :raises StackError: for what a deployment would refuse too; nothing is left running.
+        """
+        if not _one_at_a_time.acquire(blocking=False):
+            raise StackError("another stack runs in this process")
+        self._ends.callback(_one_at_a_time.release)
+        try:
+            self._start_endpoint()
+            if self._directory is not None:
+                self._start_project(self._directory)
+        except BaseException:
+            self.stop()
+            raise
+        return self
+
+    def stop(self) -> None:
+        """End everything that was started, within two seconds. A second call does nothing."""
+        self._ends.pop_all().close()
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def _start_endpoint(self) -> None:
+        (self.state_dir / "logs").mkdir(parents=True, exist_ok=True)
+        self._ends.enter_context(tamed(self.clock))
+        for service in _SERVICES:
+            get_backend(service).reset()  # type: ignore[call-overload]
+        self._known = StackDirectory(account=self.account, region=self.region)
+        self._gate = Gate(self._known)
+        self._front = Front(self._gate, account=self.account, port=self._port, dynamodb=self._dynamodb)
+        self._front.server.start()
+        self._ends.callback(self._front.server.stop)
+        self.created = create_resources(
+            self._template,
+            self.client,
+            account=self.account,
+            region=self.region,
+            parameters=self._parameters,
+        )
+        self._known.learn_tables(self.client("dynamodb"))
+
+    def _start_project(self, directory: Path) -> None:
+        settings = FunctionSettings(self._template, self._environment, self._look_up)
+        self.project = project = read_project(directory, stage=self._stage, environment=settings.for_import())
+        for function in project.functions.values():
+            self._admit(function)
+        for function in project.functions.values():
+            self._pools[function.name] = self._pool(directory, function, settings.of(function))
+        self._front.invoker = self
+        self._ends.callback(self._stop_pools)
+        for name, pool in self._pools.items():
+            pool.warm(self._sizes.get(name, 1))
+        for name, pool in self._pools.items():
+            if broken := pool.await_ready():
+                raise StackError(f"{name} does not import: {json.dumps(broken.payload)}")
+        self._start_sources(project)
+
+    def _start_sources(self, project: Project) -> None:
+        for function in project.functions.values():
+            if function.queue is not None:
+                self._pumps.append(self._pump(function))
+        self._front.observers.append(self._on_call)
+        for pump in self._pumps:
+            pump.start()
+            self._ends.callback(pump.stop)
+        expressions = {f.name: f.schedule for f in project.functions.values() if f.schedule is not None}
+        self._scheduler = Scheduler(expressions, self._pools, self.clock, account=self.account, region=self.region)
+        self._scheduler.start()
+        self._ends.callback(self._scheduler.stop)
+        if API_FUNCTION in self._pools:
+            self._gateway = Gateway(
+                project,
+                self._pools[API_FUNCTION],
+                self.clock,
+                stage=self._gateway_stage,
+                port=self._gateway_port,
+            )
+            self._gateway.server.start()
+            self._ends.callback(self._gateway.server.stop)
+
+    def _stop_pools(self) -> None:
+        for pool in self._pools.values():
+            pool.stop()
+
+    # -- parts
+
+    def _look_up(self, name: str, attribute: str | None) -> str:
+        for function in self.project.functions.values() if self.project else ():
+            if function.logical_id == name:
+                arn = f"arn:aws:lambda:{self.region}:{self.account}:function:{function.name}"
+                return {None: function.name, "Arn": arn}[attribute]
+        return self.created.look_up(name, attribute)
+
+    def _admit(self, function: Function) -> None:
+        path = self._policies.get(function.name, function.policy_file)
+        if not path.exists():
+            raise StackError(f"{function.name}: no policy file {path}")
+        document = substitute_all(json.loads(path.read_text()), self._look_up, where=path.name)
+        self._gate.admit(function.name, parse_policy(document, name=path.name))
+
+    def _pool(self, directory: Path, function: Function, variables: Mapping[str, str]) -> Pool:
+        size = self._sizes.get(function.name)
+        if size is None:
+            size = min(2, function.queue.maximum_concurrency or 2) if function.queue else 1
+        keys = self._gate.keys[function.name]
+        environment = {
+            # PATH and LANG are the machine's; nothing else of this process reaches a function.
+            "PATH": os.environ.get("PATH", ""),
+            "LANG": "C.UTF-8",
+            "TZ": "UTC",
+            "AWS_LAMBDA_FUNCTION_NAME": function.name,
+            "EMULATED_ACCOUNT": self.account,
+            **self._aws_variables(keys.access_key_id, keys.secret_access_key),
+            **variables,
+        }
+        return Pool(
+            function.name,
+            handler=function.handler,
+            project=directory,
+            environment=environment,
+            timeout=function.timeout,
+            size=size,
+            log=self.log_file(function.name),
+        )
+
+    def _pump(self, function: Function) -> Pump:
+        source = function.queue
+        assert source is not None
+        arn = f"arn:aws:sqs:{self.region}:{self.account}:{source.queue}"
+        if arn not in {self.created.attributes[name, "Arn"] for name in self.created.ids(QUEUE)}:
+            raise StackError(f"{function.name}: the template makes no queue {source.queue}")
+        for action in POLLER_ACTIONS:
+            if refused := self._gate.refuses(function.name, Access(action=action, resource=arn, context={})):
+                raise StackError(f"{function.name}: its queue cannot invoke it: {refused}")
+        return Pump(source, self._pools[function.name], account=self.account, region=self.region)
+
+    def _on_call(self, seen: Any) -> None:
+        if seen.status == 200 and seen.call.service == "sqs":
+            self._wake_pumps()
+
+    def _wake_pumps(self) -> None:
+        for pump in self._pumps:
+            pump.wake()
+
+    # -- addresses
+
+    @property
+    def endpoint_url(self) -> str:
+        """Where boto3 clients go: the value of AWS_ENDPOINT_URL."""
+        return self._front.server.url
+
+    @property
+    def has_api(self) -> bool:
+        return self._gateway is not None
+
+    @property
+    def gateway_url(self) -> str:
+        """The REST API's address with its stage, without a slash at the end."""
+        if self._gateway is None:
+            raise StackError("the project has no REST API")
+        return self._gateway.url
+
+    def _aws_variables(self, key_id: str, secret: str) -> dict[str, str]:
+        return {
+            "AWS_ACCESS_KEY_ID": key_id,
+            "AWS_SECRET_ACCESS_KEY": secret,
+            "AWS_REGION": self.region,
+            "AWS_DEFAULT_REGION": self.region,
+            "AWS_ENDPOINT_URL": self.endpoint_url,
+            "AWS_EC2_METADATA_DISABLED": "true",
+            # The machine's own AWS settings have no say.
+            "AWS_CONFIG_FILE": os.devnull,
+            "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+        }
+
+    def admin_environment(self) -> dict[str, str]:
+        """Variables that make a boto3 client of another process the stack's administrator."""
+        keys = self._gate.keys[ADMIN]
+        return self._aws_variables(keys.access_key_id, keys.secret_access_key)
+
+    def client(self, service: str, function: str = ADMIN) -> Any:
+        """A low-level boto3 client with the administrator's keys, or a function's."""
+        import boto3  # type: ignore[import-untyped]
+        from botocore.config import Config  # type: ignore[import-untyped]
+
+        keys = self._gate.keys[function]
+        return boto3.client(
+            service,
+            region_name=self.region,
+            endpoint_url=self.endpoint_url,
+            aws_access_key_id=keys.access_key_id,
+            aws_secret_access_key=keys.secret_access_key,
+            config=Config(retries={"total_max_attempts": 1}),
+        )
+
+    # -- what tests and operators do
+
+    def invoke_by_name(self, name: str, payload: bytes, *, wait: bool) -> tuple[bytes, bool] | None:
+        """Lambda's Invoke; see `front.Invoker`."""
+        pool = self._pools.get(name)
+        if pool is None:
+            return None
+        event = json.loads(payload)
+        if not wait:
+            threading.Thread(target=pool.run, args=(event,), daemon=True).start()
+            return b"", False
+        outcome = pool.run(event)
+        if outcome is None:
+            return b'{"errorMessage": "the stack has stopped"}', True
+        return json.dumps(outcome.payload).encode(), outcome.failed
+
+    def fire(self, schedule: str) -> Outcome | None:
+        """Run a scheduled function's event now, whatever the clock says, and wait for what it comes to."""
+        assert self._scheduler is not None
+        return self._scheduler.fire(schedule)
+
+    def kill(self, function: str, *, within: float | None = None) -> int:
+        """SIGKILL a function's hosts; new ones take their place. Returns how many were struck.
+
+        With ``within`` only hosts that run an event, waiting up to that many seconds for one.
+        """
+        return self._pools[function].strike(within=within)
+
+    def observe(self, observer: Observer) -> None:
+        """Call ``observer`` before and after each request of a function to AWS, in that request's own
+        thread."""
+        self._front.observers.append(observer)
+
+    def idle(self) -> bool:
+        """Whether no function runs an event now."""
+        return not any(pool.busy() for pool in self._pools.values())
+
+    def log_file(self, function: str) -> Path:
+        return self.state_dir / "logs" / f"{function}.log"
+
+    def logs(self, function: str) -> str:
+        """All a function has written so far."""
+        path = self.log_file(function)
+        return path.read_text(errors="replace") if path.exists() else ""
