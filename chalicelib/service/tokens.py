@@ -119,9 +119,7 @@ class Tokens:
     def _renew(self, record: TokenRecord, plain: PlainTokens, now: datetime) -> AccessToken | None:
         """Renew and store; None if another version was stored meanwhile, which is then to be read."""
         try:
-            if plain.refresh_token is None:
-                raise GrantRefused
-            answer = self.endpoint.refresh(plain.refresh_token)
+            answer = self.endpoint.refresh(plain.refresh_token or "")
         except GrantRefused:
             self._refuse(record)
             return None
