@@ -1,0 +1,198 @@
+"""The agent's rounds: look at the jobs, tell the service, take what it gives; and what to do while it is away.
+
+Only outgoing calls. While the service cannot be reached the jobs are still watched and their reports kept, and
+nothing new is submitted: a lease that cannot be renewed may have passed to another.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import logging
+import os
+import random
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from qstage import __version__
+from qstage.agent.config import AgentConfig
+from qstage.agent.journal import Journal
+from qstage.agent.orders import Orders
+from qstage.agent.rules import Phase, iso
+from qstage.agent.schedulers import WrongSite, open_scheduler
+from qstage.agent.wire import Answer, BadLease, Report, read_answer, read_command, read_lease
+from qstage.agent.work import Work
+from qstage.client import Client, Conflict, QstageError, Unavailable, Unreachable
+
+log = logging.getLogger("qstage.agent")
+
+SUBMIT_WINDOW = 60.0
+"""Seconds after an answered sync during which leases are sure: less than half of any lease."""
+_MOST_REPORTS = 500
+_FINAL = frozenset({"exited", "rejected", "refused"})
+
+
+class Busy(Exception):
+    """Another agent of this site runs on this machine."""
+
+
+class Agent:
+    """One site's agent. ``run`` keeps on until ``stop`` is set; ``run_once`` does one round and returns."""
+
+    def __init__(
+        self,
+        config: AgentConfig,
+        journal: Journal,
+        work: Work,
+        orders: Orders,
+        client: Client,
+        clock: Callable[[], float],
+    ) -> None:
+        self._config = config
+        self._journal = journal
+        self._work = work
+        self._orders = orders
+        self._client = client
+        self._clock = clock
+        self._synced = float("-inf")
+        self._next_seconds = 0.0
+
+    def run_once(self) -> None:
+        """Watch, sync, submit, and tell what came of it. Raises ``QstageError`` when the service is away."""
+        self._work.advance(submit=False)
+        self._sync()
+        self._work.advance(submit=True)
+        if self._journal.reports:
+            self._sync()
+
+    def run(self, stop: threading.Event) -> None:
+        """Go on until ``stop``. Raises ``QstageError`` only for what waiting does not cure (a revoked token)."""
+        due, away = 0.0, 0
+        while not stop.is_set():
+            self._work.advance(submit=self._is_sure())
+            if self._clock() >= due:
+                try:
+                    self._sync()
+                    away = 0
+                    due = self._clock() + self._next_seconds
+                    self._work.advance(submit=True)
+                except (Unavailable, Unreachable, Conflict) as error:
+                    away += 1
+                    due = self._clock() + _pause(error, away)
+                    log.warning("service away", extra={"cause": str(error), "again_in": round(due - self._clock())})
+            if self._journal.reports and not away:
+                due = min(due, self._clock() + 1.0)
+            stop.wait(max(0.05, min(self._config.poll_seconds, due - self._clock())))
+
+    def _is_sure(self) -> bool:
+        return self._clock() - self._synced < SUBMIT_WINDOW
+
+    def _sync(self) -> None:
+        sent = dict(list(self._journal.reports.items())[:_MOST_REPORTS])
+        answer = self._client.sync_site(self._config.site, self._body(sent))
+        self._synced = self._clock()
+        self._next_seconds = max(0.2, float(answer.get("next_seconds") or 2.0))
+        self._settle(sent, [read_answer(raw) for raw in answer.get("answers") or ()])
+        for raw in answer.get("leases") or ():
+            self._lease(raw)
+        for raw in answer.get("commands") or ():
+            try:
+                self._orders.obey(read_command(raw))
+            except (BadLease, KeyError) as error:
+                log.warning("command not understood", extra={"job": raw.get("job"), "cause": str(error)})
+
+    def _body(self, sent: Mapping[int, Report]) -> dict[str, Any]:
+        waiting = sum(held.phase in {Phase.LEASED, Phase.SUBMITTING} for held in self._journal.held.values())
+        return {
+            "agent": {
+                "instance": self._journal.instance,
+                "version": __version__,
+                "host": socket.gethostname(),
+            },
+            "take": max(0, self._config.take - waiting),
+            "holding": [{"job": held.job, "epoch": held.epoch} for held in self._journal.held.values()],
+            "reports": [report.to_wire() for report in sent.values()],
+        }
+
+    def _lease(self, raw: Mapping[str, Any]) -> None:
+        try:
+            self._work.take(read_lease(raw))
+        except BadLease as error:
+            job, epoch = raw.get("job"), raw.get("epoch")
+            log.warning("lease not understood", extra={"job": job, "cause": str(error)})
+            if isinstance(job, str) and isinstance(epoch, int):
+                self._journal.say(_unreadable(job, epoch, str(error), self._clock()))
+
+    def _settle(self, sent: Mapping[int, Report], answers: list[Answer]) -> None:
+        """Forget what was answered: a report, and with its last report, or when it is not ours, a job."""
+        open_numbers = list(sent)
+        for answer in answers:
+            number = next((n for n in open_numbers if (sent[n].job, sent[n].event) == (answer.job, answer.event)), None)
+            if number is None:
+                continue
+            open_numbers.remove(number)
+            self._settle_one(number, sent[number], answer)
+
+    def _settle_one(self, number: int, report: Report, answer: Answer) -> None:
+        held = self._journal.held.get(report.job)
+        current = held is not None and held.epoch <= report.epoch
+        if answer.result != "recorded":
+            log.warning(
+                "report not recorded",
+                extra={"job": report.job, "event": report.event, "result": answer.result, "cause": answer.detail},
+            )
+        if answer.result in {"stale", "unknown"} and current:
+            # Another lease has the job: its run marker keeps ours from running beside it.
+            self._journal.drop(report.job)
+            self._journal.answered([n for n, said in self._journal.reports.items() if said.job == report.job])
+            return
+        self._journal.answered([number])
+        if report.event in _FINAL and current and held is not None and held.phase is Phase.ENDED:
+            self._journal.drop(report.job)
+
+
+def _unreadable(job: str, epoch: int, words: str, now: float) -> Report:
+    return Report(job=job, epoch=epoch, event="rejected", at=iso(now), detail=words)
+
+
+def _pause(error: QstageError, times: int) -> float:
+    """Seconds until the service is asked again: what it says, else doubling to a minute, spread."""
+    asked = error.retry_after if isinstance(error, Unavailable) else None
+    return asked or min(60.0, float(2 ** min(times, 6))) * random.uniform(0.5, 1.0)  # noqa: S311
+
+
+@contextmanager
+def only_one(state: Path) -> Iterator[None]:
+    """Hold the site's lock on this machine. Raises ``Busy`` when another agent has it."""
+    state.mkdir(mode=0o700, parents=True, exist_ok=True)
+    fd = os.open(state / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise Busy(f"another agent of this site runs on this machine (it holds {state / 'lock'})") from None
+        yield
+    finally:
+        os.close(fd)
+
+
+@contextmanager
+def open_agent(config: AgentConfig, *, clock: Callable[[], float] = time.time) -> Iterator[Agent]:
+    """An agent ready to run. Raises ``WrongSite``, ``Busy`` or ``JournalDamaged`` when it must not start."""
+    for directory in config.policy.directories:
+        if not os.path.isdir(directory):
+            raise WrongSite(f"[policy] directories: {directory} is not there")
+    with only_one(config.state):
+        scheduler = open_scheduler(config.scheduler, config.work, config.path)
+        journal = Journal.open(config.state / "journal")
+        try:
+            client = Client(config.service, config.token.reveal(), timeout=60.0)
+            work = Work(config, journal, scheduler, clock)
+            orders = Orders(config.policy, journal, scheduler, clock)
+            yield Agent(config, journal, work, orders, client, clock)
+        finally:
+            journal.close()

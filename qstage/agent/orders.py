@@ -1,0 +1,132 @@
+"""Carries out the service's commands: cancel, cleanup, hold, release.
+
+A command comes again until a report answers it, so what fails now is tried again, and what was done is not done
+twice. Directories are touched only when they bear the job's mark.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+
+from qstage.agent import rules
+from qstage.agent.jobdir import DirectoryRefused, NoDirectory, open_job_directory
+from qstage.agent.journal import Journal
+from qstage.agent.policy import Policy
+from qstage.agent.rules import Held, Phase
+from qstage.agent.schedulers import Scheduler, SchedulerAway
+from qstage.agent.wire import Command, Event, Outcome, Report
+
+log = logging.getLogger("qstage.agent")
+
+
+class Orders:
+    """What the service may order, within the site's policy."""
+
+    def __init__(self, policy: Policy, journal: Journal, scheduler: Scheduler, clock: Callable[[], float]) -> None:
+        self._policy = policy
+        self._journal = journal
+        self._scheduler = scheduler
+        self._clock = clock
+
+    def obey(self, command: Command) -> None:
+        """Do what a command says, if it was not done; log what could not be done now."""
+        held = self._journal.held.get(command.job)
+        try:
+            match command.command:
+                case "cancel":
+                    self._cancel(command, held)
+                case "cleanup":
+                    self._cleanup(command, held)
+                case "hold" | "release":
+                    self._hold(command, held)
+        except DirectoryRefused as error:
+            self._say(command, "refused", detail=str(error))
+        except (SchedulerAway, OSError) as error:
+            log.warning(
+                "command not done",
+                extra={"job": command.job, "command": command.command, "cause": str(error)},
+            )
+
+    def _cancel(self, command: Command, held: Held | None) -> None:
+        if held is None:
+            if not self._is_said(command, {"exited", "refused"}):
+                self._cancel_stray(command)
+                self._say(command, "exited", outcome="canceled")
+        elif held.phase is not Phase.ENDED:
+            self._journal.put(rules.cancel(held, self._clock()))
+
+    def _cancel_stray(self, command: Command) -> None:
+        """A job not held: taken by an agent whose journal is gone, or never. Nothing of it shall run."""
+        if command.directory is None:
+            return
+        try:
+            with open_job_directory(command.directory, self._policy, create=False) as directory:
+                if directory.owner() is None:
+                    return  # nothing was ever submitted from here
+                directory.check_claim(command.job)
+                directory.block(self._clock())
+                run = directory.run_marker()
+                script = f"{directory.path}/.qstage/run.sh"
+        except NoDirectory:
+            return
+        native = (run.native_id if run else None) or command.native_id
+        if native is not None:
+            self._scheduler.cancel(native, script)
+
+    def _cleanup(self, command: Command, held: Held | None) -> None:
+        running = held is not None and held.phase is not Phase.ENDED
+        if running or self._is_said(command, {"cleaned", "refused"}):
+            return
+        try:
+            if command.directory is not None:
+                self._remove(command, command.directory)
+        except NoDirectory:
+            log.info("nothing to clean", extra={"job": command.job})
+        self._say(command, "cleaned")
+
+    def _remove(self, command: Command, path: str) -> None:
+        with open_job_directory(path, self._policy, create=False) as directory:
+            directory.check_claim(command.job)
+            if command.paths is None:
+                directory.remove()
+            else:
+                directory.remove_paths(command.paths)
+        log.info("directory cleaned", extra={"job": command.job, "directory": path})
+
+    def _hold(self, command: Command, held: Held | None) -> None:
+        """Hold or release a job in the scheduler's queue. One that is not queued (any more) cannot be."""
+        if held is None or held.phase is not Phase.QUEUED or held.native_id is None:
+            return
+        event: Event = "held" if command.command == "hold" else "released"
+        if self._is_said(command, {event}):
+            return
+        act = self._scheduler.hold if command.command == "hold" else self._scheduler.release
+        if act(held.native_id):
+            self._say(command, event)
+
+    def _is_said(self, command: Command, events: set[str]) -> bool:
+        return any(
+            said.job == command.job and said.epoch == command.epoch and said.event in events
+            for said in self._journal.reports.values()
+        )
+
+    def _say(
+        self,
+        command: Command,
+        event: Event,
+        *,
+        outcome: Outcome | None = None,
+        detail: str | None = None,
+    ) -> None:
+        self._journal.say(
+            Report(
+                job=command.job,
+                epoch=command.epoch,
+                event=event,
+                at=rules.iso(self._clock()),
+                native_id=command.native_id,
+                outcome=outcome,
+                detail=detail,
+            )
+        )

@@ -1,0 +1,293 @@
+"""What happens to a job next. Pure: what is known of the job and what was seen go in, a ``Step`` comes out.
+
+A job that the agent holds goes through these phases:
+
+    LEASED ── prepare, write down "about to submit" ──► SUBMITTING ── native id ──► QUEUED ──► ACTIVE ──► ENDED
+
+* What the job itself wrote counts before what the scheduler says: ``.qstage/run`` holds the native id under
+  which it runs (another one exits without running), ``.qstage/exit`` its exit status.
+* A crash between "about to submit" and the native id leaves SUBMITTING. On return the job's own run marker
+  is asked, then the scheduler by the job's name; if neither knows of it, it is submitted again, which is safe:
+  of two scheduler jobs only the one that takes the run marker runs.
+* A canceled job's run marker is taken by the agent, so that no stray scheduler job of it can ever start.
+* A job that the scheduler no longer knows has ended; without an exit status it is given a grace first, because
+  shared file systems show a file late.
+
+The shell (``work``) writes every step to the journal before it carries out its act.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from enum import Enum, StrEnum
+from typing import Any
+
+from qstage.agent.wire import Event, FoundOutput, Lease, Outcome, Report, read_lease
+
+CANCEL_AGAIN = 60.0
+"""Seconds after which a cancel that did not end the job is sent to the scheduler again."""
+
+
+class Phase(StrEnum):
+    """How far a held job has come."""
+
+    LEASED = "leased"
+    SUBMITTING = "submitting"
+    QUEUED = "queued"
+    ACTIVE = "active"
+    ENDED = "ended"
+
+
+class Presence(Enum):
+    """What the scheduler says of a native id."""
+
+    QUEUED = "queued"
+    ACTIVE = "active"
+    GONE = "gone"
+
+
+class Act(Enum):
+    """What the shell is to do now."""
+
+    SUBMIT = "submit"
+    CANCEL = "cancel"
+    GATHER = "gather"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Held:
+    """A job that this agent is responsible for. ``ticket`` is PSI/J's name for the submission.
+
+    ``gone_since``, ``cancel_at`` and ``cancel_sent`` are seconds since the epoch.
+    """
+
+    lease: Lease
+    phase: Phase = Phase.LEASED
+    native_id: str | None = None
+    ticket: str | None = None
+    gone_since: float | None = None
+    cancel_at: float | None = None
+    cancel_sent: float | None = None
+
+    @property
+    def job(self) -> str:
+        """The service's reference of the job."""
+        return self.lease.job
+
+    @property
+    def epoch(self) -> int:
+        """The lease's epoch: what the service tells a late report by."""
+        return self.lease.epoch
+
+    def to_plain(self) -> dict[str, Any]:
+        """The form that the journal keeps."""
+        return {
+            "lease": dict(self.lease.raw),
+            "phase": self.phase.value,
+            "native_id": self.native_id,
+            "ticket": self.ticket,
+            "gone_since": self.gone_since,
+            "cancel_at": self.cancel_at,
+            "cancel_sent": self.cancel_sent,
+        }
+
+    @classmethod
+    def from_plain(cls, plain: dict[str, Any]) -> Held:
+        """Read back what ``to_plain`` wrote."""
+        return cls(**{**plain, "lease": read_lease(plain["lease"]), "phase": Phase(plain["phase"])})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunMarker:
+    """Who took the right to run: a native id, or None when the agent took it so that nobody runs."""
+
+    native_id: str | None
+    started: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExitNote:
+    """How the job's command ended, by its own run script. ``ended`` is seconds since the epoch."""
+
+    code: int
+    ended: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seen:
+    """What a look at one job showed. ``presence`` None: the scheduler could not be asked, or was not."""
+
+    now: float
+    run: RunMarker | None = None
+    exit: ExitNote | None = None
+    presence: Presence | None = None
+    found: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class End:
+    """How a job ended, before its outputs were looked at."""
+
+    outcome: Outcome
+    exit_code: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """``held`` as it now is, what to report, what to do, and with GATHER how it ended."""
+
+    held: Held
+    reports: tuple[Report, ...] = ()
+    act: Act | None = None
+    end: End | None = None
+
+
+def iso(now: float) -> str:
+    """A time on the wire."""
+    return datetime.fromtimestamp(now, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+
+
+def report(held: Held, event: Event, now: float, *, detail: str | None = None) -> Report:
+    """Say something about a held job."""
+    return Report(job=held.job, epoch=held.epoch, event=event, at=iso(now), native_id=held.native_id, detail=detail)
+
+
+def advance(held: Held, seen: Seen, *, grace: float, keeps_walltime: bool = True) -> Step:
+    """One look's consequences.
+
+    ``grace``: seconds to wait for the exit status of a job that is gone. ``keeps_walltime`` False: there is
+    no scheduler that would end a job at its walltime, so this does.
+    """
+    if held.phase is Phase.ENDED:
+        return Step(held=held)
+    if held.phase in {Phase.LEASED, Phase.SUBMITTING}:
+        return _begin(held, seen)
+    if seen.exit is not None:
+        return _ended(_running(held, seen), seen)
+    step = _running(held, seen)
+    if step.held.native_id != held.native_id:
+        return step  # the scheduler was asked about the other id
+    if seen.presence is Presence.GONE:
+        return _gone(step, seen, grace)
+    if seen.presence is not None and step.held.gone_since is not None:
+        step = replace(step, held=replace(step.held, gone_since=None))
+    if not keeps_walltime and step.held.cancel_sent is None and _is_over(step.held, seen, seen.now):
+        return replace(step, held=replace(step.held, cancel_sent=seen.now), act=Act.CANCEL)
+    return _cancel_again(step, seen.now)
+
+
+def _begin(held: Held, seen: Seen) -> Step:
+    ran = seen.run.native_id if seen.run else None
+    native = ran or seen.found
+    if native is not None:
+        step = submitted(held, native, held.ticket, seen.now)
+        running = _running(step.held, seen)
+        step = replace(running, reports=step.reports + running.reports)
+        return _ended(step, seen) if seen.exit is not None else step
+    if held.cancel_at is not None or seen.run is not None:
+        return Step(held=held, act=Act.GATHER, end=End(outcome="canceled", exit_code=None))
+    return Step(held=replace(held, phase=Phase.SUBMITTING), act=Act.SUBMIT)
+
+
+def submitted(held: Held, native_id: str, ticket: str | None, now: float) -> Step:
+    """The scheduler has taken the job."""
+    after = replace(held, phase=Phase.QUEUED, native_id=native_id, ticket=ticket, gone_since=None)
+    return Step(held=after, reports=(report(after, "queued", now),))
+
+
+def turned_down(held: Held, event: Event, words: str, now: float) -> Step:
+    """The scheduler (``rejected``) or this site's policy (``refused``) would not have the job."""
+    after = replace(held, phase=Phase.ENDED)
+    return Step(held=after, reports=(report(after, event, now, detail=words),))
+
+
+def _running(held: Held, seen: Seen) -> Step:
+    """Take in that the job runs, and under which native id: its own marker knows better than we do."""
+    ran = seen.run.native_id if seen.run else None
+    if ran is not None and ran != held.native_id:
+        held = replace(held, native_id=ran, gone_since=None)
+        active = True
+    else:
+        active = ran is not None or seen.presence is Presence.ACTIVE
+    if held.phase is Phase.QUEUED and active:
+        held = replace(held, phase=Phase.ACTIVE)
+        return Step(held=held, reports=(report(held, "active", seen.run.started if seen.run else seen.now),))
+    return Step(held=held)
+
+
+def _gone(step: Step, seen: Seen, grace: float) -> Step:
+    held = step.held
+    if seen.run is not None and seen.run.native_id is None and held.cancel_at is not None:
+        return replace(step, act=Act.GATHER, end=End(outcome="canceled", exit_code=None))
+    if held.gone_since is None:
+        return replace(step, held=replace(held, gone_since=seen.now))
+    if seen.now - held.gone_since < grace:
+        return step
+    return _ended(step, replace(seen, now=held.gone_since))
+
+
+def _ended(step: Step, seen: Seen) -> Step:
+    end = End(outcome=_outcome(step.held, seen), exit_code=seen.exit.code if seen.exit else None)
+    return replace(step, act=Act.GATHER, end=end)
+
+
+def _outcome(held: Held, seen: Seen) -> Outcome:
+    if seen.exit is not None and seen.exit.code == 0:
+        return "ok"
+    if held.cancel_at is not None:
+        return "canceled"
+    last = seen.exit.ended if seen.exit else seen.now
+    over = _is_over(held, seen, last)
+    if seen.exit is None:
+        return "walltime" if over else "lost"
+    # Above 128 is a signal: at the end of its walltime a scheduler ends a job by one.
+    return "walltime" if over and seen.exit.code > 128 else "error"
+
+
+def _is_over(held: Held, seen: Seen, at: float) -> bool:
+    return seen.run is not None and at - seen.run.started >= held.lease.attributes.duration
+
+
+def _cancel_again(step: Step, now: float) -> Step:
+    held = step.held
+    if held.cancel_at is None or (held.cancel_sent is not None and now - held.cancel_sent < CANCEL_AGAIN):
+        return step
+    return replace(step, held=replace(held, cancel_sent=now), act=Act.CANCEL)
+
+
+def cancel(held: Held, now: float) -> Held:
+    """The service wants the job ended. The next look carries it out."""
+    return held if held.cancel_at is not None else replace(held, cancel_at=now)
+
+
+def exited(
+    held: Held, end: End, now: float, *, tail: str, outputs: tuple[FoundOutput, ...], detail: str | None
+) -> Step:
+    """The job is over and looked at: one report says all of it."""
+    after = replace(held, phase=Phase.ENDED)
+    said = replace(
+        report(after, "exited", now, detail=detail),
+        exit_code=end.exit_code,
+        outcome=end.outcome,
+        tail=tail,
+        outputs=outputs,
+    )
+    return Step(held=after, reports=(said,))
+
+
+def leased_again(held: Held, lease: Lease, now: float) -> Step:
+    """The service leases a job that is already held: under a new epoch all of it is told again."""
+    if lease.epoch <= held.epoch:
+        return Step(held=held)
+    renewed = replace(held, lease=lease)
+    match held.phase:
+        case Phase.LEASED | Phase.SUBMITTING:
+            return Step(held=renewed)
+        case Phase.ENDED:
+            # It may have been turned down, or ended: looking again tells which.
+            return Step(held=replace(renewed, phase=Phase.LEASED, native_id=None, gone_since=None))
+        case Phase.QUEUED:
+            return Step(held=renewed, reports=(report(renewed, "queued", now),))
+        case Phase.ACTIVE:
+            return Step(held=renewed, reports=(report(renewed, "queued", now), report(renewed, "active", now)))

@@ -1,0 +1,374 @@
+"""The site's scheduler, through PSI/J's executors.
+
+Submitting, canceling and every scheduler's words are PSI/J's. Asking for states is done here, by the executor's
+own status command and parser, in the agent's rhythm: PSI/J's polling thread declares every job failed when a
+scheduler is away for three polls, and an agent that runs from cron does not live until its first.
+
+``Queue`` serves the executors that drive a batch scheduler by its commands; ``Direct`` those that have none
+(local). PSI/J is imported only when a scheduler is opened.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import subprocess
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from qstage.agent.rules import Presence
+from qstage.agent.runscript import NATIVE_ID
+from qstage.agent.wire import Lease
+
+if TYPE_CHECKING:
+    import psij
+    from psij.executors.batch.batch_scheduler_executor import BatchSchedulerExecutor
+
+COMMAND_TIMEOUT = 60.0
+"""Seconds that a scheduler's command may take."""
+
+_NAME_ATTRIBUTE = {"slurm": "slurm.job-name", "pbs": "pbs.N", "pbs_classic": "pbs_classic.N", "lsf": "lsf.J"}
+"""PSI/J 0.9 never names a job; these directives do."""
+
+_FIND = {
+    "slurm": ("squeue", "--me", "--noheader", "--format=%i", "--name={name}"),
+    "lsf": ("bjobs", "-noheader", "-o", "jobid", "-J", "{name}"),
+}
+_HOLD = {
+    "cobalt": ("qhold", "{id}"),
+    "slurm": ("scontrol", "hold", "{id}"),
+    "pbs": ("qhold", "{id}"),
+    "pbs_classic": ("qhold", "{id}"),
+    "lsf": ("bstop", "{id}"),
+}
+_RELEASE = {
+    "cobalt": ("qrls", "{id}"),
+    "slurm": ("scontrol", "release", "{id}"),
+    "pbs": ("qrls", "{id}"),
+    "pbs_classic": ("qrls", "{id}"),
+    "lsf": ("bresume", "{id}"),
+}
+
+
+class Rejected(Exception):
+    """The scheduler would not take the job; the message is the scheduler's own words."""
+
+
+class SchedulerAway(Exception):
+    """The scheduler could not be asked. Nothing is known; the same may be tried again."""
+
+
+class WrongSite(Exception):
+    """The agent must not start here: the message says why."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Receipt:
+    """What the scheduler calls the job, and what PSI/J called the submission."""
+
+    native_id: str
+    ticket: str
+
+
+class Scheduler(Protocol):
+    """One site's scheduler. Every method may raise ``SchedulerAway``."""
+
+    def submit(self, lease: Lease, script: str, directory: str) -> Receipt:
+        """Give a job to the scheduler. Raises ``Rejected`` with its words when it will not have it."""
+        ...
+
+    def presence(self, native_ids: Mapping[str, str]) -> Mapping[str, Presence]:
+        """What each native id (with its run script) is doing. One that is missing could not be told."""
+        ...
+
+    @property
+    def keeps_walltime(self) -> bool:
+        """Whether it ends jobs that run longer than they asked for; else the agent does."""
+        ...
+
+    def cancel(self, native_id: str, script: str) -> None:
+        """End a job, queued or running. One that is gone is no error."""
+        ...
+
+    def find(self, name: str) -> str | None:
+        """The native id of a job of this name; None when there is none, or when it cannot be told."""
+        ...
+
+    def hold(self, native_id: str) -> bool:
+        """Keep a queued job from starting; False when this scheduler would not."""
+        ...
+
+    def release(self, native_id: str) -> bool:
+        """Let a held job start; False when this scheduler would not."""
+        ...
+
+    def forget(self, native_id: str, ticket: str | None) -> None:
+        """Tidy up after a job that has ended."""
+        ...
+
+
+def open_scheduler(name: str, work: Path, path: tuple[str, ...]) -> Scheduler:
+    """Open the scheduler ``name``, with ``path`` as the only place its commands come from.
+
+    Raises ``WrongSite`` for an unknown name, or when a command of that path is qstage's own.
+    """
+    if name not in NATIVE_ID:
+        raise WrongSite(f"scheduler {name!r} is not one of {', '.join(NATIVE_ID)}")
+    if any(character.isspace() for character in str(work)):
+        raise WrongSite(f"PSI/J's launchers cannot live in a path with blanks: {work}")
+    _refuse_own_shims(path)
+    os.environ["PATH"] = os.pathsep.join(path)
+    import psij
+    from psij.executors.batch.batch_scheduler_executor import (
+        BatchSchedulerExecutor,
+        BatchSchedulerExecutorConfig,
+    )
+
+    # Its thread never wakes: see the module's docstring.
+    config = BatchSchedulerExecutorConfig(
+        work_directory=work, queue_polling_interval=10**6, initial_queue_polling_delay=10**6, keep_files=True
+    )
+    try:
+        executor = psij.JobExecutor.get_instance(_executor_name(name), config=config)
+    except (ValueError, ImportError) as error:
+        raise WrongSite(f"PSI/J has no executor for {name}: {error}") from error
+    if isinstance(executor, BatchSchedulerExecutor):
+        return Queue(name, executor)
+    return Direct(executor)
+
+
+def _executor_name(name: str) -> str:
+    return "qstage-cobalt" if name == "cobalt" else name
+
+
+def _refuse_own_shims(path: tuple[str, ...]) -> None:
+    for command in ("qsub", "qstat", "qdel"):
+        found = shutil.which(command, path=os.pathsep.join(path))
+        if found is None:
+            continue
+        with open(found, "rb") as file:
+            if b"qstage" in file.read(2048):
+                raise WrongSite(
+                    f"{found} is qstage's own {command}: the agent would submit to itself. "
+                    "Say in the configuration's `path` where the scheduler's commands are"
+                )
+
+
+def _job(lease: Lease, script: str, directory: str, scheduler: str) -> psij.Job:
+    """The PSI/J job that runs a run script. Environment and redirections are the run script's business."""
+    import psij
+
+    wanted, size = lease.attributes, lease.resources
+    custom: dict[str, object] = dict(wanted.custom)
+    if scheduler in _NAME_ATTRIBUTE:
+        custom.setdefault(_NAME_ATTRIBUTE[scheduler], lease.scheduler_name)
+    spec = psij.JobSpec(
+        name=lease.scheduler_name,
+        executable="/bin/bash",
+        arguments=[script],
+        directory=Path(directory),
+        # Not None: PSI/J's local executor takes that for "all of the agent's own".
+        environment={"PATH": os.environ["PATH"], "HOME": os.environ.get("HOME", "/")} if scheduler == "local" else {},
+        inherit_environment=False,
+        resources=psij.ResourceSpecV1(
+            node_count=size.node_count,
+            process_count=size.process_count,
+            processes_per_node=size.processes_per_node,
+            cpu_cores_per_process=size.cpu_cores_per_process,
+            gpu_cores_per_process=size.gpu_cores_per_process,
+            exclusive_node_use=size.exclusive_node_use,
+            memory=size.memory,
+        ),
+        attributes=psij.JobAttributes(
+            duration=timedelta(seconds=wanted.duration),
+            queue_name=wanted.queue_name,
+            account=wanted.account,
+            reservation_id=wanted.reservation_id,
+            custom_attributes=custom,
+        ),
+    )
+    return psij.Job(spec)
+
+
+class Queue:
+    """A batch scheduler driven by its commands: Cobalt, Slurm, PBS, LSF."""
+
+    def __init__(self, name: str, executor: BatchSchedulerExecutor) -> None:
+        self._name = name
+        self._executor = executor
+        self.keeps_walltime = True
+
+    def submit(self, lease: Lease, script: str, directory: str) -> Receipt:
+        import psij
+
+        try:
+            job = _job(lease, script, directory, self._name)
+            self._executor.submit(job)
+        except psij.InvalidJobException as error:
+            raise Rejected(str(error)) from error
+        except psij.SubmitException as error:
+            # A scheduler says no and "I am down" by the same exit status. One that answers has said no.
+            self.presence({"0": script})
+            raise Rejected(str(error).strip() or "the scheduler gave no reason") from error
+        except OSError as error:
+            raise SchedulerAway(f"the scheduler's submit command cannot be run: {error}") from error
+        if job.native_id is None:
+            raise SchedulerAway("the scheduler took the job and named no id")
+        return Receipt(native_id=job.native_id, ticket=job.id)
+
+    def presence(self, native_ids: Mapping[str, str]) -> Mapping[str, Presence]:
+        if not native_ids:
+            return {}
+        code, out = self._run(self._executor.get_status_command(list(native_ids)))
+        try:
+            known = self._executor.parse_status_output(code, out)
+        except Exception as error:  # the parsers raise AssertionError, KeyError, RuntimeError, ValueError …
+            if code == 0 and self._name == "slurm":
+                return self._line_by_line(out, native_ids)
+            raise SchedulerAway(f"the scheduler's answer cannot be read: {error}") from error
+        return {native: _presence(known.get(native)) for native in native_ids}
+
+    def _line_by_line(self, out: str, native_ids: Collection[str]) -> Mapping[str, Presence]:
+        """PSI/J's Slurm parser gives up on all jobs at one reason it does not know: ask it of each line."""
+        header, *lines = out.splitlines()
+        listed = {line.split()[0]: line for line in lines if line.split()}
+        result = {native: Presence.GONE for native in native_ids if native not in listed}
+        for native in set(native_ids) & set(listed):
+            with contextlib.suppress(Exception):  # this one cannot be told now
+                known = self._executor.parse_status_output(0, f"{header}\n{listed[native]}\n")
+                result[native] = _presence(known.get(native))
+        return result
+
+    def cancel(self, native_id: str, script: str) -> None:
+        code, out = self._run(self._executor.get_cancel_command(native_id))
+        if code != 0 and self.presence({native_id: script}).get(native_id) is not Presence.GONE:
+            raise SchedulerAway(f"canceling {native_id} failed: {out.strip()}")
+
+    def find(self, name: str) -> str | None:
+        own = getattr(self._executor, "find_by_name", None)
+        if own is not None:
+            found: str | None = own(name)
+            return found
+        template = _FIND.get(self._name)
+        if template is None:
+            return None
+        code, out = self._run([word.format(name=name) for word in template])
+        words = out.split()
+        return words[0] if code == 0 and words and words[0][0].isdigit() else None
+
+    def hold(self, native_id: str) -> bool:
+        return self._tell(_HOLD, native_id)
+
+    def release(self, native_id: str) -> bool:
+        return self._tell(_RELEASE, native_id)
+
+    def forget(self, native_id: str, ticket: str | None) -> None:
+        names = [f"{native_id}.ec", f"{native_id}.out", f"{native_id}.nodefile"]
+        for name in [*names, f"{ticket}.job"] if ticket else names:
+            with contextlib.suppress(FileNotFoundError):
+                (self._executor.work_directory / name).unlink()
+
+    def _tell(self, commands: Mapping[str, tuple[str, ...]], native_id: str) -> bool:
+        template = commands.get(self._name)
+        if template is None:
+            return False
+        return self._run([word.format(id=native_id) for word in template])[0] == 0
+
+    def _run(self, command: Collection[str]) -> tuple[int, str]:
+        try:
+            done = subprocess.run(  # noqa: S603 - a scheduler's command from the pinned path, no shell
+                list(command),
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                text=True,
+                errors="replace",
+                timeout=COMMAND_TIMEOUT,
+                check=False,
+            )
+        except (OSError, subprocess.TimeoutExpired) as error:
+            raise SchedulerAway(f"the scheduler's command cannot be run: {error}") from error
+        # As PSI/J's own runner has it: what went wrong is in both.
+        return done.returncode, done.stdout if done.returncode == 0 else done.stdout + done.stderr
+
+
+class Direct:
+    """No scheduler: processes of this machine, by PSI/J's local executor. For trying things out.
+
+    Its walltime is kept by the agent. Jobs end with the machine, and with a terminal's Ctrl-C.
+    """
+
+    def __init__(self, executor: psij.JobExecutor) -> None:
+        self._executor = executor
+        self._jobs: dict[str, psij.Job] = {}
+        self.keeps_walltime = False
+
+    def submit(self, lease: Lease, script: str, directory: str) -> Receipt:
+        import psij
+
+        try:
+            job = _job(lease, script, directory, "local")
+            self._executor.submit(job)
+        except psij.InvalidJobException as error:
+            raise Rejected(str(error)) from error
+        except psij.SubmitException as error:
+            raise SchedulerAway(str(error)) from error
+        native = str(job.native_id)
+        self._jobs[native] = job
+        return Receipt(native_id=native, ticket=job.id)
+
+    def presence(self, native_ids: Mapping[str, str]) -> Mapping[str, Presence]:
+        return {
+            native: Presence.ACTIVE if _process(native, script) else Presence.GONE
+            for native, script in native_ids.items()
+        }
+
+    def cancel(self, native_id: str, script: str) -> None:
+        root = _process(native_id, script)
+        if root is not None:
+            for process in [*root.children(recursive=True), root]:
+                with contextlib.suppress(_no_such_process()):
+                    process.kill()
+
+    def find(self, name: str) -> str | None:
+        return None
+
+    def hold(self, native_id: str) -> bool:
+        return False
+
+    def release(self, native_id: str) -> bool:
+        return False
+
+    def forget(self, native_id: str, ticket: str | None) -> None:
+        self._jobs.pop(native_id, None)
+
+
+def _process(native_id: str, script: str) -> Any:
+    """The live process of that id, if it runs that script (ids are used again)."""
+    import psutil  # type: ignore[import-untyped]
+
+    try:
+        process = psutil.Process(int(native_id))
+        if process.status() == psutil.STATUS_ZOMBIE:
+            return None
+        return process if script in process.cmdline() else None
+    except (psutil.Error, ValueError):
+        return None
+
+
+def _no_such_process() -> type[Exception]:
+    import psutil
+
+    error: type[Exception] = psutil.Error
+    return error
+
+
+def _presence(status: psij.JobStatus | None) -> Presence:
+    from psij import JobState
+
+    if status is None or status.final:
+        return Presence.GONE
+    return Presence.ACTIVE if status.state is JobState.ACTIVE else Presence.QUEUED

@@ -1,0 +1,357 @@
+"""What travels between the agent and the service, as values: leases, commands and answers in, reports out.
+
+A lease that cannot be read raises ``BadLease`` with words for its owner; nothing here judges whether a lease
+is *allowed* (``policy`` does) or acts on it.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any, Literal, TypeVar, cast, get_args
+
+Event = Literal["queued", "active", "exited", "rejected", "refused", "cleaned", "held", "released"]
+"""What a report says. ``rejected``: the scheduler would not; ``refused``: this site's policy would not."""
+
+Outcome = Literal["ok", "error", "walltime", "lost", "canceled"]
+CommandWord = Literal["cancel", "cleanup", "hold", "release"]
+Kind = Literal["file", "directory", "missing"]
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+_TAG = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_MODE = re.compile(r"0?[0-7]{3}")
+_T = TypeVar("_T")
+
+
+class BadLease(ValueError):
+    """A lease that cannot be read; the message says what is wrong with it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileToWrite:
+    """A small file that came with the document."""
+
+    path: str
+    content: bytes = field(repr=False)
+    mode: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Link:
+    """A link to data that is already at the site."""
+
+    path: str
+    target: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StagedMode:
+    """The mode of a staged file, which Globus does not carry."""
+
+    path: str
+    mode: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attributes:
+    """What the scheduler is asked for. ``duration`` is seconds of walltime."""
+
+    duration: int = 600
+    queue_name: str | None = None
+    account: str | None = None
+    reservation_id: str | None = None
+    custom: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Resources:
+    """How much of the machine. ``memory`` is bytes."""
+
+    node_count: int | None = None
+    process_count: int | None = None
+    processes_per_node: int | None = None
+    cpu_cores_per_process: int | None = None
+    gpu_cores_per_process: int | None = None
+    exclusive_node_use: bool = False
+    memory: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Output:
+    """Something to be staged out, to be looked for when the job has ended."""
+
+    item: int
+    source: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lease:
+    """One staged job that this agent may submit until ``leased_until`` (ISO 8601)."""
+
+    job: str
+    id: int
+    epoch: int
+    leased_until: str
+    owner_id: str
+    owner: str
+    tag: str
+    name: str
+    directory: str
+    executable: str
+    arguments: tuple[str, ...] = ()
+    environment: Mapping[str, str] = field(default_factory=dict, repr=False)
+    files: tuple[FileToWrite, ...] = ()
+    links: tuple[Link, ...] = ()
+    staged_modes: tuple[StagedMode, ...] = ()
+    resources: Resources = field(default_factory=Resources)
+    attributes: Attributes = field(default_factory=Attributes)
+    outputs: tuple[Output, ...] = ()
+    stdin_path: str | None = None
+    stdout_path: str | None = None
+    stderr_path: str | None = None
+    raw: Mapping[str, Any] = field(repr=False, compare=False)
+
+    @property
+    def scheduler_name(self) -> str:
+        """The scheduler job's name: readable, and no other job's."""
+        return f"{self.name}-{self.id}-{self.tag}"
+
+    @property
+    def output_path(self) -> str:
+        """Where standard output goes, relative to the job's directory."""
+        return self.stdout_path or f"{self.name}.out"
+
+    @property
+    def error_path(self) -> str:
+        """Where standard error goes, relative to the job's directory."""
+        return self.stderr_path or f"{self.name}.err"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Command:
+    """Something the service asks for, again and again until a report answers it."""
+
+    job: str
+    id: int
+    epoch: int
+    command: CommandWord
+    native_id: str | None
+    directory: str | None
+    paths: tuple[str, ...] | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """What became of a report."""
+
+    job: str
+    event: str
+    result: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FoundOutput:
+    """What was found where a job's output should be; ``links`` (at most 100) were not followed."""
+
+    item: int
+    kind: Kind
+    files: int = 0
+    bytes: int = 0
+    links: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report:
+    """One thing that happened to a job. ``at`` is ISO 8601 UTC; the rest as the event has it."""
+
+    job: str
+    epoch: int
+    event: Event
+    at: str
+    native_id: str | None = None
+    exit_code: int | None = None
+    outcome: Outcome | None = None
+    tail: str | None = None
+    outputs: tuple[FoundOutput, ...] = ()
+    detail: str | None = None
+
+    def to_wire(self) -> dict[str, Any]:
+        """The report as the service reads it: members without a value are left out."""
+        body: dict[str, Any] = {"job": self.job, "epoch": self.epoch, "event": self.event, "at": self.at}
+        if self.native_id is not None:
+            body["native_id"] = self.native_id
+        if self.event == "exited":
+            body |= {"exit_code": self.exit_code, "outcome": self.outcome, "tail": self.tail or ""}
+            body["outputs"] = [
+                {"item": o.item, "kind": o.kind, "files": o.files, "bytes": o.bytes, "links": list(o.links)}
+                for o in self.outputs
+            ]
+        if self.detail is not None:
+            body["detail"] = self.detail[:2000]
+        return body
+
+    @classmethod
+    def from_wire(cls, raw: Mapping[str, Any]) -> Report:
+        """Read back what ``to_wire`` wrote (the journal keeps reports in that form)."""
+        plain = {f.name: raw[f.name] for f in fields(cls) if f.name in raw and f.name != "outputs"}
+        found = tuple(FoundOutput(**{**output, "links": tuple(output["links"])}) for output in raw.get("outputs", ()))
+        return cls(**plain, outputs=found)
+
+
+def read_lease(raw: Mapping[str, Any]) -> Lease:
+    """Read a lease. Raises ``BadLease`` naming the member that is wrong."""
+    try:
+        owner = _object(raw, "owner")
+        return Lease(
+            job=_text(raw, "job"),
+            id=_whole(raw, "id"),
+            epoch=_whole(raw, "epoch"),
+            leased_until=_text(raw, "leased_until"),
+            owner_id=_text(owner, "id"),
+            owner=_text(owner, "username"),
+            tag=_matching(raw, "tag", _TAG),
+            name=_matching(raw, "name", _NAME),
+            directory=_text(raw, "directory"),
+            executable=_text(raw, "executable"),
+            arguments=tuple(_no_nul("arguments", text) for text in raw.get("arguments") or ()),
+            environment=_environment(raw.get("environment") or {}),
+            files=_each(raw, "files", _file),
+            links=_each(raw, "links", lambda item: Link(path=_text(item, "path"), target=_text(item, "target"))),
+            staged_modes=_each(
+                raw, "staged_modes", lambda item: StagedMode(path=_text(item, "path"), mode=_mode(item))
+            ),
+            resources=_resources(raw.get("resources") or {}),
+            attributes=_attributes(raw.get("attributes") or {}),
+            outputs=_each(raw, "outputs", lambda item: Output(item=_whole(item, "item"), source=_text(item, "source"))),
+            stdin_path=_maybe_text(raw, "stdin_path"),
+            stdout_path=_maybe_text(raw, "stdout_path"),
+            stderr_path=_maybe_text(raw, "stderr_path"),
+            raw=raw,
+        )
+    except (AttributeError, KeyError, TypeError) as error:
+        raise BadLease(f"the lease cannot be read: {error}") from None
+
+
+def read_command(raw: Mapping[str, Any]) -> Command:
+    """Read a command. Raises ``BadLease`` for a word this agent does not know."""
+    word = raw.get("command")
+    if word not in get_args(CommandWord):
+        raise BadLease(f"unknown command {word!r}: this agent may be older than the service")
+    paths = raw.get("paths")
+    return Command(
+        job=_text(raw, "job"),
+        id=_whole(raw, "id"),
+        epoch=_whole(raw, "epoch"),
+        command=cast(CommandWord, word),
+        native_id=_maybe_text(raw, "native_id"),
+        directory=_maybe_text(raw, "directory"),
+        paths=None if paths is None else tuple(_no_nul("paths", path) for path in paths),
+    )
+
+
+def read_answer(raw: Mapping[str, Any]) -> Answer:
+    """Read the answer to one report."""
+    return Answer(
+        job=str(raw.get("job")),
+        event=str(raw.get("event")),
+        result=str(raw.get("result")),
+        detail=str(raw.get("detail") or ""),
+    )
+
+
+def _each(raw: Mapping[str, Any], name: str, read: Callable[[Mapping[str, Any]], _T]) -> tuple[_T, ...]:
+    return tuple(read(item) for item in raw.get(name) or ())
+
+
+def _file(item: Mapping[str, Any]) -> FileToWrite:
+    path, content = _text(item, "path"), item["content"]
+    if not isinstance(content, str):
+        raise BadLease(f"the content of {path} is not text")
+    try:
+        data = base64.b64decode(content, validate=True) if item.get("encoding") == "base64" else content.encode()
+    except (binascii.Error, UnicodeError) as error:
+        raise BadLease(f"the content of {path} cannot be decoded: {error}") from None
+    return FileToWrite(path=path, content=data, mode=_mode(item))
+
+
+def _mode(item: Mapping[str, Any]) -> int:
+    text = item.get("mode", "0644")
+    # Three digits only: set-user-id and its kin have no place in a staged job.
+    if not isinstance(text, str) or not _MODE.fullmatch(text):
+        raise BadLease(f"mode {text!r} is not three octal digits")
+    return int(text, 8)
+
+
+def _resources(raw: Mapping[str, Any]) -> Resources:
+    known = {f.name for f in fields(Resources)}
+    strange = set(raw) - known
+    if strange:
+        raise BadLease(f"unknown resources {', '.join(sorted(strange))}: this agent may be older than the service")
+    for name, value in raw.items():
+        wanted = bool if name == "exclusive_node_use" else int
+        if value is not None and type(value) is not wanted:
+            raise BadLease(f"resources.{name} is {value!r}")
+    return Resources(**{name: value for name, value in raw.items() if value is not None})
+
+
+def _attributes(raw: Mapping[str, Any]) -> Attributes:
+    custom = raw.get("custom_attributes") or {}
+    return Attributes(
+        duration=_whole(raw, "duration") if raw.get("duration") is not None else 600,
+        queue_name=_maybe_text(raw, "queue_name"),
+        account=_maybe_text(raw, "account"),
+        reservation_id=_maybe_text(raw, "reservation_id"),
+        custom={_no_nul("custom_attributes", key): _no_nul(key, value) for key, value in custom.items()},
+    )
+
+
+def _environment(raw: Mapping[str, Any]) -> dict[str, str]:
+    for name in raw:
+        if not _VARIABLE.fullmatch(name):
+            raise BadLease(f"{name!r} cannot be the name of an environment variable")
+    return {name: _no_nul(name, value) for name, value in raw.items()}
+
+
+def _object(raw: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    value = raw[name]
+    if not isinstance(value, Mapping):
+        raise BadLease(f"{name} is not an object")
+    return value
+
+
+def _text(raw: Mapping[str, Any], name: str) -> str:
+    text = _no_nul(name, raw[name])
+    if not text:
+        raise BadLease(f"{name} is empty")
+    return text
+
+
+def _maybe_text(raw: Mapping[str, Any], name: str) -> str | None:
+    return None if raw.get(name) is None else _text(raw, name)
+
+
+def _matching(raw: Mapping[str, Any], name: str, pattern: re.Pattern[str]) -> str:
+    text = _text(raw, name)
+    if not pattern.fullmatch(text):
+        raise BadLease(f"{name} {text!r} holds characters that it must not")
+    return text
+
+
+def _whole(raw: Mapping[str, Any], name: str) -> int:
+    value = raw[name]
+    if type(value) is not int or value < 0:
+        raise BadLease(f"{name} is {value!r}, not a whole number")
+    return value
+
+
+def _no_nul(name: str, value: object) -> str:
+    if not isinstance(value, str):
+        raise BadLease(f"{name} is not text")
+    if "\0" in value:
+        raise BadLease(f"{name} holds a NUL")
+    return value

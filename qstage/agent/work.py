@@ -1,0 +1,203 @@
+"""Carries out for each job what the rules say: look, write down, act. One bad job never stops another.
+
+Every change goes to the journal before the act that it announces. What goes wrong with a job before the scheduler
+has it is reported as ``rejected`` with the words; afterwards it is logged and looked at again.
+"""
+
+from __future__ import annotations
+
+import logging
+import posixpath
+from collections.abc import Callable, Mapping
+
+from qstage.agent import rules
+from qstage.agent.config import AgentConfig
+from qstage.agent.jobdir import DirectoryRefused, JobDirectory, NoDirectory, open_job_directory
+from qstage.agent.journal import Journal
+from qstage.agent.policy import refusal
+from qstage.agent.rules import Act, End, Held, Phase, Presence, Seen, Step
+from qstage.agent.runscript import render
+from qstage.agent.schedulers import Rejected, Scheduler, SchedulerAway
+from qstage.agent.wire import FoundOutput, Lease
+
+log = logging.getLogger("qstage.agent")
+
+_HALF = 2000
+"""Characters of each of output and error in a report that carries both."""
+
+
+class Work:
+    """The jobs of one site, as the journal has them, and the means to move them on."""
+
+    def __init__(self, config: AgentConfig, journal: Journal, scheduler: Scheduler, clock: Callable[[], float]) -> None:
+        self._config = config
+        self._journal = journal
+        self._scheduler = scheduler
+        self._clock = clock
+
+    # What the service gives
+
+    def take(self, lease: Lease) -> None:
+        """Hold a leased job; refuse one that this site's policy does not allow."""
+        held = self._journal.held.get(lease.job)
+        if held is not None:
+            self._keep(rules.leased_again(held, lease, self._clock()))
+            return
+        words = refusal(lease, self._config.policy)
+        if words is None:
+            self._keep(Step(held=Held(lease=lease)))
+        else:
+            log.warning("lease refused", extra={"job": lease.job, "cause": words})
+            self._keep(rules.turned_down(Held(lease=lease), "refused", words, self._clock()))
+
+    # One look at all
+
+    def advance(self, *, submit: bool) -> None:
+        """Look at every job once and move each on; ``submit`` False when no lease is sure."""
+        present = self._ask_scheduler()
+        for held in tuple(self._journal.held.values()):
+            unsent = held.phase in {Phase.LEASED, Phase.SUBMITTING}
+            if held.phase is Phase.ENDED or (unsent and not submit):
+                continue
+            try:
+                self._advance_one(held, present)
+            except SchedulerAway as error:
+                log.warning("scheduler away", extra={"job": held.job, "cause": str(error)})
+            except Exception as error:  # one bad job, or our own mistake with it, must not stop the others
+                self._stumbled(held, error)
+
+    def _ask_scheduler(self) -> Mapping[str, Presence]:
+        asked = {
+            held.native_id: self._script(held)
+            for held in self._journal.held.values()
+            if held.native_id and held.phase in {Phase.QUEUED, Phase.ACTIVE}
+        }
+        try:
+            return self._scheduler.presence(asked)
+        except SchedulerAway as error:
+            log.warning("scheduler away", extra={"cause": str(error)})
+            return {}
+
+    def _advance_one(self, held: Held, present: Mapping[str, Presence]) -> None:
+        seen = self._look(held, present)
+        step = rules.advance(
+            held,
+            seen,
+            grace=self._config.grace_seconds,
+            keeps_walltime=self._scheduler.keeps_walltime,
+        )
+        if step.act is Act.SUBMIT:
+            self._submit(step.held)
+            return
+        if step != Step(held=held):
+            self._keep(step)
+        if step.act is Act.CANCEL:
+            self._end(step.held)
+        elif step.act is Act.GATHER and step.end is not None:
+            self._gather(step.held, step.end)
+
+    def _look(self, held: Held, present: Mapping[str, Presence]) -> Seen:
+        run = note = found = None
+        begun = held.phase is Phase.SUBMITTING
+        try:
+            with open_job_directory(held.lease.directory, self._config.policy, create=False) as directory:
+                run, note = directory.run_marker(), directory.exit_note()
+                begun = begun or (held.phase is Phase.LEASED and directory.has_run_script())
+        except NoDirectory:
+            pass
+        if begun and run is None:
+            found = self._scheduler.find(held.lease.scheduler_name)
+        return Seen(now=self._clock(), run=run, exit=note, found=found, presence=present.get(held.native_id or ""))
+
+    # Acts
+
+    def _submit(self, held: Held) -> None:
+        lease = held.lease
+        script = self._prepare(lease)
+        self._keep(Step(held=held))  # "about to submit": from here on a crash asks before it submits again
+        now = self._clock()
+        try:
+            receipt = self._scheduler.submit(lease, script, lease.directory.rstrip("/"))
+        except Rejected as error:
+            log.warning("job rejected", extra={"job": held.job, "cause": str(error)})
+            self._keep(rules.turned_down(held, "rejected", str(error), now))
+            return
+        self._keep(rules.submitted(held, receipt.native_id, receipt.ticket, now))
+        log.info("job submitted", extra={"job": held.job, "native_id": receipt.native_id})
+
+    def _prepare(self, lease: Lease) -> str:
+        with open_job_directory(lease.directory, self._config.policy, create=True) as directory:
+            directory.claim(lease.job, lease.id, self._config.site)
+            for file in lease.files:
+                directory.write_file(file.path, file.content, file.mode)
+            for staged in lease.staged_modes:
+                directory.set_mode(staged.path, staged.mode)
+            for link in lease.links:
+                directory.link(link.path, link.target, self._config.policy.roots)
+            for path in (lease.output_path, lease.error_path):
+                directory.make_parents(path)
+            text = render(
+                lease,
+                directory=directory.path,
+                scheduler=self._config.scheduler,
+                keep=self._config.keep,
+            )
+            return directory.write_run_script(text)
+
+    def _end(self, held: Held) -> None:
+        if held.cancel_at is not None:
+            with open_job_directory(held.lease.directory, self._config.policy, create=False) as directory:
+                directory.block(self._clock())
+        if held.native_id is not None:
+            self._scheduler.cancel(held.native_id, self._script(held))
+            log.info("job canceled", extra={"job": held.job, "native_id": held.native_id})
+
+    def _gather(self, held: Held, end: End) -> None:
+        tail, detail = "", None
+        found: tuple[FoundOutput, ...]
+        try:
+            with open_job_directory(held.lease.directory, self._config.policy, create=False) as directory:
+                if end.outcome == "canceled":
+                    directory.block(self._clock())
+                tail = _tail(directory, held.lease)
+                found = tuple(_find(directory, output.item, output.source) for output in held.lease.outputs)
+        except NoDirectory:
+            found = tuple(FoundOutput(item=output.item, kind="missing") for output in held.lease.outputs)
+        if end.outcome == "lost":
+            detail = "the scheduler no longer knows the job, and it left no exit status"
+        self._keep(rules.exited(held, end, self._clock(), tail=tail, outputs=found, detail=detail))
+        if held.native_id is not None:
+            self._scheduler.forget(held.native_id, held.ticket)
+        log.info("job ended", extra={"job": held.job, "outcome": end.outcome, "exit_code": end.exit_code})
+
+    # Steps
+
+    def _script(self, held: Held) -> str:
+        return posixpath.join(held.lease.directory.rstrip("/"), ".qstage/run.sh")
+
+    def _keep(self, step: Step) -> None:
+        self._journal.put(step.held, step.reports)
+
+    def _stumbled(self, held: Held, error: Exception) -> None:
+        if held.phase in {Phase.LEASED, Phase.SUBMITTING} and not isinstance(error, SchedulerAway):
+            words = str(error) if isinstance(error, DirectoryRefused) else f"{type(error).__name__}: {error}"
+            log.warning("job rejected", extra={"job": held.job, "cause": words})
+            now = self._clock()
+            current = self._journal.held.get(held.job, held)
+            self._keep(rules.turned_down(current, "rejected", f"the agent could not prepare the job: {words}", now))
+        else:
+            log.exception("job not looked at", extra={"job": held.job})
+
+
+def _find(directory: JobDirectory, item: int, source: str) -> FoundOutput:
+    kind, files, size, links = directory.count(source)
+    return FoundOutput(item=item, kind=kind, files=files, bytes=size, links=links)
+
+
+def _tail(directory: JobDirectory, lease: Lease) -> str:
+    out, error = directory.tail(lease.output_path), directory.tail(lease.error_path)
+    if not error or lease.output_path == lease.error_path:
+        return out
+    if not out:
+        return error
+    return f"{out[-_HALF:]}\n--- standard error ---\n{error[-_HALF:]}"
