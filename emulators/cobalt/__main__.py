@@ -1,0 +1,79 @@
+"""``python -m emulators.cobalt serve``: a Cobalt on this machine until it is interrupted."""
+
+from __future__ import annotations
+
+import argparse
+import shlex
+import signal
+import threading
+from pathlib import Path
+
+from emulators.clock import Clock, FileClock, SystemClock
+from emulators.cobalt.policy import Drain
+from emulators.cobalt.queues import Queue, parse_queue
+from emulators.cobalt.settings import Settings
+from emulators.cobalt.simulator import CobaltSimulator
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m emulators.cobalt")
+    serve = parser.add_subparsers(dest="verb", required=True).add_parser(
+        "serve", help="run jobs on simulated nodes until interrupted"
+    )
+    serve.add_argument("--state", type=Path, required=True, help="directory that keeps jobs over a restart")
+    serve.add_argument("--nodes", type=int, required=True, help="how many nodes the machine has")
+    serve.add_argument("--bin", type=Path, help="where the commands go (STATE/bin)")
+    serve.add_argument("--clock", type=Path, help="file that holds the seconds to add to the machine's time")
+    serve.add_argument("--first-job-id", type=int, default=1, help="the first job's id on a new state")
+    serve.add_argument("--interval", type=float, default=0.2, help="seconds between passes when nothing happens")
+    serve.add_argument(
+        "--queue",
+        action="append",
+        type=parse_queue,
+        metavar="NAME[,KEY=VALUE…]",
+        help="a queue and its limits; repeatable; one named default is there unless given",
+    )
+    serve.add_argument("--min-walltime", type=int, default=5, help="shortest walltime in minutes, 0 for none")
+    serve.add_argument("--kill-delay", type=float, default=300.0, help="seconds between SIGTERM and SIGKILL")
+    serve.add_argument("--qdel-pause", type=float, default=0.0, help="seconds that qdel sleeps; Cobalt's does 1")
+    serve.add_argument("--prologue", type=float, default=0.0, help="seconds a job takes in each prologue")
+    serve.add_argument("--epilogue", type=float, default=0.0, help="seconds a job takes in each epilogue")
+    serve.add_argument("--drain", type=Drain, choices=list(Drain), default=Drain.BACKFILL)
+    return parser
+
+
+def _settings(options: argparse.Namespace) -> Settings:
+    queues: list[Queue] = options.queue or []
+    if all(queue.name != "default" for queue in queues):
+        queues = [Queue(name="default"), *queues]
+    return Settings(
+        nodes=options.nodes,
+        first_job_id=options.first_job_id,
+        interval=options.interval,
+        min_walltime=options.min_walltime,
+        kill_delay=options.kill_delay,
+        qdel_pause=options.qdel_pause,
+        prologue=options.prologue,
+        epilogue=options.epilogue,
+        drain=options.drain,
+        queues=tuple(queues),
+    )
+
+
+def main() -> None:
+    options = _parser().parse_args()
+    clock: Clock = FileClock(options.clock) if options.clock else SystemClock()
+    simulator = CobaltSimulator(options.state, clock=clock, settings=_settings(options), bin=options.bin)
+    stop = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stop.set())
+    with simulator:
+        print(f"export COBALT_SIM={shlex.quote(str(simulator.state.resolve()))}")
+        print(f'export PATH={shlex.quote(str(simulator.bin.resolve()))}:"$PATH"')
+        print(f"bin {simulator.bin.resolve()}")
+        print("ready", flush=True)
+        stop.wait()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,61 @@
+"""The questions that commands ask the daemon, and the answers, as JSON documents.
+
+Each question names its ``verb``; each answer has ``refused`` (what qsub prints, and the job was not taken)
+or the verb's own fields. Nothing is decided here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+from emulators.cobalt.manager import QueueManager
+from emulators.cobalt.queues import RefusalError
+from emulators.cobalt.store import decode_spec
+
+
+class Desk:
+    """Answers for one queue manager; ``wake`` asks for a scheduler pass after each change."""
+
+    def __init__(self, manager: QueueManager, wake: Any) -> None:
+        self._manager = manager
+        self._wake = wake
+
+    def answer(self, question: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Return the answer to one question."""
+        manager = self._manager
+        ids, user = question.get("ids", []), question.get("user", "")
+        match question["verb"]:
+            case "known":
+                return {"known": manager.known(ids)}
+            case "jobs":
+                return self._jobs()
+            case "submit":
+                result = self._submit(question["spec"])
+            case "delete":
+                result = {"deleted": manager.delete(ids, user), "pause": manager.settings.qdel_pause}
+            case "hold":
+                result = {"found": {one: asdict(out) for one, out in manager.hold(ids, user).items()}}
+            case "release":
+                result = {"found": {one: asdict(out) for one, out in manager.release(ids, user).items()}}
+            case "free":
+                result = {"freed": manager.free_dependencies(ids, user)}
+            case verb:
+                return {"refused": f"no such verb: {verb}\n"}
+        self._wake()
+        return result
+
+    def _submit(self, spec: Mapping[str, Any]) -> dict[str, Any]:
+        try:
+            return {"jobid": self._manager.submit(decode_spec(spec)), "now": self._manager.now()}
+        except RefusalError as refusal:
+            return {"refused": refusal.shown}
+
+    def _jobs(self) -> dict[str, Any]:
+        manager = self._manager
+        return {
+            "now": manager.now(),
+            "jobs": [asdict(row) for row in manager.rows()],
+            "queues": [asdict(queue.row()) for queue in manager.queues.values()],
+        }

@@ -1,0 +1,34 @@
+"""What a simulator is told once, when it is made."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from emulators.cobalt.policy import Drain
+from emulators.cobalt.queues import Queue
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """The machine and its rules. Times are seconds, but ``min_walltime``, which is minutes as Cobalt has it.
+
+    ``interval`` is the pause between scheduler passes when nothing happens; every event starts one at once.
+    ``kill_delay`` lies between SIGTERM and SIGKILL. ``qdel_pause`` is how long qdel sleeps, one second in
+    Cobalt. ``prologue`` and ``epilogue`` are how long a job stays in each of its two prologues and
+    epilogues.
+    """
+
+    nodes: int
+    first_job_id: int = 1
+    interval: float = 0.2
+    min_walltime: int = 5
+    kill_delay: float = 300.0
+    qdel_pause: float = 0.0
+    prologue: float = 0.0
+    epilogue: float = 0.0
+    drain: Drain = Drain.BACKFILL
+    queues: tuple[Queue, ...] = (Queue(name="default"),)
+
+    @property
+    def node_names(self) -> tuple[str, ...]:
+        return tuple(f"node{number}" for number in range(1, self.nodes + 1))
