@@ -118,9 +118,12 @@ class Job:
     """The status of one job. ``version`` counts its changes, ``revision`` its documents."""
 
     ref: JobRef
+    owner: str
+    """The username of its user, as it was when the job was submitted."""
     site: SiteId
     name: str
     index: int
+    """Its place in the POST that made it, from 0."""
     created_at: datetime
     updated_at: datetime
     state: State = State.NEW

@@ -259,7 +259,7 @@ TABLE: Mapping[State, Mapping[type[Event], State | Past]] = {
         Canceled: S.CANCELED,
         CancelRequested: S.STAGE_OUT,
     },
-    S.COMPLETED: {Completed: PAST, Cleaned: S.COMPLETED},
+    S.COMPLETED: {Completed: PAST, Cleaned: S.COMPLETED},  # the agent removes the directory after the end
     S.FAILED: {Failed: PAST, Rejected: PAST},
     S.CANCELED: {Canceled: PAST},
 }

@@ -1,0 +1,142 @@
+"""The messages between the public API and its exchange function: JSON both ways, written and read here alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from typing import Any, TypeAlias
+
+from chalicelib.core.consent import CollectionFacts
+from chalicelib.core.errors import FarSide, GrantRefused, QstageError, Refusal, SignInRefused
+from chalicelib.core.ids import CollectionId, UserId
+from chalicelib.core.logins import SignedIn
+from chalicelib.core.ports.auth import ExchangeRequest
+
+Message: TypeAlias = dict[str, Any]
+EXCHANGE, COLLECTIONS = "exchange", "collections"
+
+
+def exchange_message(request: ExchangeRequest) -> Message:
+    """Asks to finish a login."""
+    return {
+        "action": EXCHANGE,
+        "code": request.code,
+        "verifier": request.verifier,
+        "nonce": request.nonce,
+        "redirect_uri": request.redirect_uri,
+        "scopes": list(request.scopes),
+        "for_user": request.for_user,
+    }
+
+
+def read_exchange(message: Message) -> ExchangeRequest:
+    """Reads ``exchange_message``."""
+    return ExchangeRequest(
+        code=message["code"],
+        verifier=message["verifier"],
+        nonce=message["nonce"],
+        redirect_uri=message["redirect_uri"],
+        scopes=tuple(message["scopes"]),
+        for_user=UserId(message["for_user"]) if message["for_user"] else None,
+    )
+
+
+def collections_message(ids: Iterable[CollectionId]) -> Message:
+    """Asks to look collections up."""
+    return {"action": COLLECTIONS, "ids": list(ids)}
+
+
+def read_collections(message: Message) -> tuple[CollectionId, ...]:
+    """Reads ``collections_message``."""
+    return tuple(CollectionId(each) for each in message["ids"])
+
+
+def signed_in_message(signed_in: SignedIn) -> Message:
+    """Answers a login: who it was. There is no field for a token."""
+    return {
+        "user": signed_in.user,
+        "username": signed_in.username,
+        "name": signed_in.name,
+        "email": signed_in.email,
+        "auth_time": signed_in.auth_time.isoformat() if signed_in.auth_time else None,
+        "scopes": list(signed_in.scopes),
+        "identities": list(signed_in.identities),
+    }
+
+
+def read_signed_in(message: Message) -> SignedIn:
+    """Reads ``signed_in_message``."""
+    return SignedIn(
+        user=UserId(message["user"]),
+        username=message["username"],
+        name=message["name"],
+        email=message["email"],
+        auth_time=datetime.fromisoformat(message["auth_time"]) if message["auth_time"] else None,
+        scopes=tuple(message["scopes"]),
+        identities=tuple(UserId(each) for each in message["identities"]),
+    )
+
+
+def facts_message(facts: Mapping[CollectionId, CollectionFacts]) -> Message:
+    """Answers a look-up."""
+    return {
+        "facts": [
+            {"id": each.id, "entity_type": each.entity_type, "high_assurance": each.high_assurance}
+            for each in facts.values()
+        ]
+    }
+
+
+def read_facts(message: Message) -> Mapping[CollectionId, CollectionFacts]:
+    """Reads ``facts_message``."""
+    return {
+        CollectionId(each["id"]): CollectionFacts(
+            id=CollectionId(each["id"]),
+            entity_type=each["entity_type"],
+            high_assurance=each["high_assurance"],
+        )
+        for each in message["facts"]
+    }
+
+
+def error_message(error: SignInRefused | FarSide) -> Message:
+    """Answers with what went wrong, in words that hold no secret."""
+    if isinstance(error, SignInRefused):
+        return {"error": "refused", "why": error.why, "detail": error.detail, "word": error.word}
+    if isinstance(error, GrantRefused):
+        return {"error": "grant", "status": error.status}
+    return {
+        "error": "far_side",
+        "service": error.service,
+        "code": error.code,
+        "detail": error.detail,
+        "transient": error.transient,
+        "retry_after": error.retry_after,
+        "status": error.status,
+    }
+
+
+def raise_error(message: Message) -> None:
+    """Raises what ``error_message`` wrote; returns if the message is no error."""
+    found = _error(message)
+    if found is not None:
+        raise found
+
+
+def _error(message: Message) -> QstageError | None:
+    match message.get("error"):
+        case None:
+            return None
+        case "refused":
+            return SignInRefused(Refusal(message["why"]), message["detail"], word=message["word"])
+        case "grant":
+            return GrantRefused(status=message["status"])
+        case _:
+            return FarSide(
+                message["service"],
+                message["code"],
+                message["detail"],
+                transient=message["transient"],
+                retry_after=message["retry_after"],
+                status=message["status"],
+            )

@@ -1,0 +1,177 @@
+"""The words of a site's one call: what an agent reports, and how that reads as events."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from chalicelib.core.document import Document
+from chalicelib.core.errors import Fault, Invalid
+from chalicelib.core.ids import JobRef
+from chalicelib.core.job import Outcome
+from chalicelib.core.lifecycle import Active, Cleaned, Exited, Queued, Rejected, Report
+from chalicelib.core.outputs import Found, legs_at_exit
+from chalicelib.core.shape import ABSENT, Choice, Field, Flag, Integer, ListOf, Record, Text
+
+MOST_LEASES = 100
+MOST_REPORTS = 500
+LONGEST_TAIL = 4096
+
+_REF = Text(longest=64, shortest=3)
+_SHORT = Text(longest=256)
+_EPOCH = Integer(least=1)
+EVENTS = ("queued", "active", "exited", "rejected", "refused", "cleaned")
+_OUTPUT = Record(
+    fields={
+        "item": Field(shape=Integer(most=1000), required=True),
+        "kind": Field(shape=Choice(words=("file", "directory", "missing")), required=True),
+        "files": Field(shape=Integer(), default=0),
+        "bytes": Field(shape=Integer(most=2**63), default=0),
+        "links": Field(shape=ListOf(item=Text(), longest=20), default=()),
+    }
+)
+_REPORT = Record(
+    fields={
+        "job": Field(shape=_REF, required=True),
+        "epoch": Field(shape=_EPOCH, required=True),
+        "event": Field(shape=Choice(words=EVENTS), required=True),
+        "native_id": Field(shape=Text(longest=256, shortest=1), default=None),
+        "at": Field(shape=_SHORT, default=None),
+        "exit_code": Field(shape=Integer(least=-1024, most=1024), default=None),
+        "outcome": Field(shape=Choice(words=tuple(Outcome)), default=None),
+        "tail": Field(shape=Text(longest=LONGEST_TAIL), default=""),
+        "outputs": Field(shape=ListOf(item=_OUTPUT, longest=100), default=()),
+        "detail": Field(shape=Text(longest=LONGEST_TAIL), default=""),
+    }
+)
+SHAPE = Record(
+    describe="What an agent sends",
+    fields={
+        "agent": Field(
+            shape=Record(
+                fields={
+                    "instance": Field(shape=Text(longest=64, shortest=8), required=True),
+                    "version": Field(shape=_SHORT, required=True),
+                    "host": Field(shape=_SHORT, required=True),
+                }
+            ),
+            required=True,
+        ),
+        "take": Field(shape=Integer(most=10_000), default=0),
+        "holding": Field(
+            shape=ListOf(
+                item=Record(
+                    fields={
+                        "job": Field(shape=_REF, required=True),
+                        "epoch": Field(shape=_EPOCH, required=True),
+                    }
+                ),
+                longest=10_000,
+            ),
+            default=(),
+        ),
+        "reports": Field(shape=ListOf(item=_REPORT, longest=MOST_REPORTS), default=()),
+        "draining": Field(shape=Flag(describe="the agent takes nothing new"), default=False),
+    },
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AgentReport:
+    """One report, as sent. ``ref`` is None if the agent's text is not a job's."""
+
+    text: str
+    ref: JobRef | None
+    epoch: int
+    event: str
+    native_id: str | None
+    exit_code: int | None
+    outcome: Outcome | None
+    tail: str
+    found: tuple[Found, ...]
+    detail: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SyncRequest:
+    """A checked sync."""
+
+    instance: str
+    host: str
+    take: int
+    holding: tuple[tuple[JobRef, int], ...]
+    reports: tuple[AgentReport, ...]
+
+
+def read_sync(raw: Any) -> SyncRequest:
+    """Check a sync's body; ``Invalid`` names every fault at once."""
+    faults: list[Fault] = []
+    values = SHAPE.read(raw, "", faults)
+    if values is ABSENT or faults:
+        raise Invalid(tuple(faults))
+    for index, entry in enumerate(values["reports"]):
+        _check_report(entry, f"/reports/{index}", faults)
+    if faults:
+        raise Invalid(tuple(faults))
+    held = ((JobRef.parse(entry["job"]), entry["epoch"]) for entry in values["holding"])
+    return SyncRequest(
+        instance=values["agent"]["instance"],
+        host=values["agent"]["host"],
+        take=0 if values["draining"] else min(values["take"], MOST_LEASES),
+        holding=tuple((ref, epoch) for ref, epoch in held if ref is not None),
+        reports=tuple(_report(entry) for entry in values["reports"]),
+    )
+
+
+def _check_report(entry: Mapping[str, Any], pointer: str, faults: list[Fault]) -> None:
+    if entry["event"] in ("queued", "active") and entry["native_id"] is None:
+        faults.append(Fault(f"{pointer}/native_id", f"is required with {entry['event']}"))
+    if entry["event"] == "exited" and entry["outcome"] is None:
+        faults.append(Fault(f"{pointer}/outcome", "is required with exited"))
+
+
+def _report(entry: Mapping[str, Any]) -> AgentReport:
+    return AgentReport(
+        text=entry["job"],
+        ref=JobRef.parse(entry["job"]),
+        epoch=entry["epoch"],
+        event=entry["event"],
+        native_id=entry["native_id"],
+        exit_code=entry["exit_code"],
+        outcome=None if entry["outcome"] is None else Outcome(entry["outcome"]),
+        tail=entry["tail"],
+        found=tuple(Found(**each) for each in entry["outputs"]),
+        detail=entry["detail"],
+    )
+
+
+def event_of(report: AgentReport, document: Document | None) -> Report:
+    """The event that a report tells of. An exit needs the job's document: which outputs it calls for."""
+    match report.event:
+        case "queued":
+            return Queued(epoch=report.epoch, native_id=report.native_id or "")
+        case "active":
+            return Active(epoch=report.epoch, native_id=report.native_id or "")
+        case "cleaned":
+            return Cleaned(epoch=report.epoch)
+        case "rejected" | "refused":
+            return Rejected(epoch=report.epoch, error=report.event)
+    assert report.event == "exited", f"{report.event} has no event"
+    assert document is not None, "an exit is read with the job's document"
+    assert report.outcome is not None, "an exit without outcome is refused when the sync is read"
+    return Exited(
+        epoch=report.epoch,
+        native_id=report.native_id,
+        exit_code=report.exit_code,
+        outcome=report.outcome,
+        legs=legs_at_exit(document, report.outcome, report.exit_code, report.found),
+    )
+
+
+def detail_of(report: AgentReport) -> Mapping[str, Any] | None:
+    """The words of a report, for the job's story."""
+    if report.event == "exited":
+        counted = [{"item": f.item, "kind": f.kind, "files": f.files, "bytes": f.bytes} for f in report.found]
+        return {"tail": report.tail, "outputs": counted}
+    return {"words": [report.detail]} if report.detail else None

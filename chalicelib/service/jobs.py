@@ -1,0 +1,138 @@
+"""What a user does with jobs that exist: look at them, list them, read their story, cancel, hold, release."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from chalicelib.core.desk import Desk
+from chalicelib.core.errors import Conflict, Fault, Invalid, NotFound
+from chalicelib.core.ids import JobNumber, JobRef, SiteId, UserId
+from chalicelib.core.job import Job
+from chalicelib.core.keys import Caller
+from chalicelib.core.lifecycle import CancelRequested, Event, HoldPlaced, HoldReleased, allows
+from chalicelib.core.ports.bell import Bell
+from chalicelib.core.ports.clock import Clock
+from chalicelib.core.ports.desks import Desks
+from chalicelib.core.ports.jobs import Jobs, Page, Postings, Tale, Wanted
+from chalicelib.core.ports.places import Sites
+from chalicelib.core.sites import Site
+from chalicelib.service import fresh
+from chalicelib.service.changing import Step, change
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seen:
+    """A job with what its answer is made of. ``document`` and the tales only where one job was asked for."""
+
+    job: Job
+    desk: Desk
+    site: Site | None
+    document: Mapping[str, Any] | None = None
+    told: Tale | None = None
+    exited: Tale | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Story:
+    """A job's trail with the tales that belong to it."""
+
+    job: Job
+    tales: Mapping[int, Tale]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ManageJobs:
+    """The verbs on jobs. Another user's job cannot be addressed: the caller is part of the key."""
+
+    jobs: Jobs
+    postings: Postings
+    desks: Desks
+    sites: Sites
+    bell: Bell
+    clock: Clock
+
+    def show(self, caller: Caller, number: JobNumber) -> Seen:
+        """One job, whole."""
+        job = self._get(caller, number)
+        return self._seen_whole(job)
+
+    def page(self, caller: Caller, wanted: Wanted, limit: int, marker: str | None) -> tuple[Sequence[Seen], str | None]:
+        """A page of the caller's jobs, newest first."""
+        try:
+            page = self.jobs.list(caller.user, wanted, limit, marker)
+        except ValueError:
+            raise Invalid((Fault("?marker", "is not a marker of an earlier page"),)) from None
+        shown = self._committed(caller.user, page)
+        desk = self._desk(caller.user)
+        sites: dict[SiteId, Site | None] = {name: self.sites.get(name) for name in {job.site for job in shown}}
+        return [Seen(job=job, desk=desk, site=sites[job.site]) for job in shown], page.marker
+
+    def story(self, caller: Caller, number: JobNumber) -> Story:
+        """Everything that happened to a job."""
+        job = self._get(caller, number)
+        return Story(job=job, tales={tale.version: tale for tale in self.jobs.tales(job.ref)})
+
+    def cancel(self, caller: Caller, number: JobNumber) -> tuple[Seen, bool]:
+        """Ask for the end of a job; the flag tells whether there is still something to end."""
+        job = self._wish(self._get(caller, number), CancelRequested())
+        return self._seen_whole(job), not job.state.final
+
+    def hold(self, caller: Caller, number: JobNumber) -> Seen:
+        """Keep a job from being given to the scheduler; its staging goes on."""
+        return self._seen_whole(self._wish(self._get(caller, number), HoldPlaced()))
+
+    def release(self, caller: Caller, number: JobNumber) -> Seen:
+        """End a hold."""
+        return self._seen_whole(self._wish(self._get(caller, number), HoldReleased()))
+
+    def _wish(self, job: Job, event: Event) -> Job:
+        """Write a user's wish down, and have the planner look at it. The planner alone ends jobs."""
+        now = self.clock.now()
+
+        def decide(current: Job) -> tuple[Step, ...]:
+            if not current.state.final and not allows(current.state, type(event)):
+                raise Conflict("too-late", f"job {current.ref.number} is {current.state}: the site's scheduler has it")
+            return (Step(event=event),)
+
+        def fact(changed: Job) -> Any:
+            return fresh.inbox_item(now, (changed.ref.number,))
+
+        changed = change(self.jobs, job, decide, now, settle=False, fact=fact)
+        if changed is None:
+            raise NotFound(f"There is no job {job.ref.number}.")
+        if changed is not job:
+            self.bell.ring(job.ref.user)
+        return changed
+
+    def _get(self, caller: Caller, number: JobNumber) -> Job:
+        job = self.jobs.get(JobRef(user=caller.user, number=number))
+        if job is None or not self._is_committed(job):
+            raise NotFound(f"You have no job {number}.")
+        return job
+
+    def _committed(self, user: UserId, page: Page) -> list[Job]:
+        keys = {job.posted for job in page.jobs if job.posted is not None}
+        found = {key: self.postings.find(user, key) for key in keys}
+        good = {key for key, posting in found.items() if posting is not None and posting.committed}
+        return [job for job in page.jobs if job.posted is None or job.posted in good]
+
+    def _is_committed(self, job: Job) -> bool:
+        if job.posted is None:
+            return True
+        posting = self.postings.find(job.ref.user, job.posted)
+        return posting is not None and posting.committed
+
+    def _desk(self, user: UserId) -> Desk:
+        return self.desks.read(user) or Desk(user=user)
+
+    def _seen_whole(self, job: Job) -> Seen:
+        return Seen(
+            job=job,
+            desk=self._desk(job.ref.user),
+            site=self.sites.get(job.site),
+            document=self.jobs.documents([(job.ref, job.revision)])[job.ref],
+            told=None if job.told is None else self.jobs.tale(job.ref, job.told),
+            exited=None if job.exited is None else self.jobs.tale(job.ref, job.exited),
+        )

@@ -1,0 +1,137 @@
+"""The commit of a POST of jobs.
+
+The order makes it whole or nothing, and safe to repeat:
+
+1. validate everything; nothing is written for a request with a fault;
+2. take numbers, and put the posting under the idempotency key: it names the numbers;
+3. note the places that outputs go to; a place that a live job writes to is a conflict;
+4. put each document and first status, if absent;
+5. in one transaction: the posting is committed, the inbox names the jobs, the desk is woken;
+6. ring.
+
+Rows without a committed posting are nobody's jobs: they are not shown and never planned. A repeat under the
+same key finds the posting and goes on from step 3 with the same numbers.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from chalicelib.core.document import Document
+from chalicelib.core.errors import Conflict, Fault, InFlight, Invalid
+from chalicelib.core.ids import JobNumber, JobRef
+from chalicelib.core.keys import Caller
+from chalicelib.core.ports.bell import Bell
+from chalicelib.core.ports.clock import Clock
+from chalicelib.core.ports.jobs import Jobs, Posting, Postings
+from chalicelib.core.ports.places import Sites
+from chalicelib.core.posting import IN_FLIGHT, body_digest, contested, first_status, key_digest, read_documents
+from chalicelib.core.sites import check_for_site
+from chalicelib.service import fresh
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Posted:
+    """The answer to a POST: the same for each repeat under one key."""
+
+    jobs: tuple[tuple[JobNumber, str], ...]
+    replayed: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PostJobs:
+    """Takes jobs on."""
+
+    jobs: Jobs
+    postings: Postings
+    sites: Sites
+    bell: Bell
+    clock: Clock
+
+    def post(self, caller: Caller, raw: object, key: str | None) -> Posted:
+        """Commit the jobs of a request.
+
+        :raises Invalid: every fault of every document, or a key that was used for another request.
+        :raises Conflict: an output would go where a live job's output goes.
+        :raises InFlight: the first request under this key is still being answered.
+        """
+        documents = read_documents(raw)
+        self._check_sites(caller, documents)
+        now = self.clock.now()
+        posting, mine = self._begin(caller, raw, key, len(documents), now)
+        answer = tuple((number, doc.name) for number, doc in zip(posting.numbers, documents, strict=True))
+        if posting.committed:
+            return Posted(jobs=answer, replayed=True)
+        if not mine and now - posting.started_at < IN_FLIGHT:
+            raise InFlight
+        self._note_targets(caller, posting, documents)
+        rows = [
+            (first_status(doc, self._ref(caller, number), caller.username, index, posting.key, now), doc.raw)
+            for index, (number, doc) in enumerate(zip(posting.numbers, documents, strict=True))
+        ]
+        self.postings.put_rows(rows)
+        self.postings.commit(posting, fresh.inbox_item(now, posting.numbers), self.clock.now())
+        self.bell.ring(caller.user)
+        return Posted(jobs=answer, replayed=not mine)
+
+    def _ref(self, caller: Caller, number: JobNumber) -> JobRef:
+        return JobRef(user=caller.user, number=number)
+
+    def _check_sites(self, caller: Caller, documents: Sequence[Document]) -> None:
+        """A site that the caller may not use does not exist for them."""
+        sites = {name: self.sites.get(name) for name in {document.site for document in documents}}
+        faults: list[Fault] = []
+        for index, document in enumerate(documents):
+            pointer = f"/jobs/{index}" if len(documents) > 1 else ""
+            site = sites[document.site]
+            if site is None or not site.admits(caller.user, caller.username):
+                faults.append(Fault(f"{pointer}/site", f"there is no site {document.site!r} that you may use"))
+            else:
+                check_for_site(document, site, pointer, faults)
+        if faults:
+            raise Invalid(tuple(faults))
+
+    def _begin(self, caller: Caller, raw: object, key: str | None, count: int, now: datetime) -> tuple[Posting, bool]:
+        """Find the posting of this key or put one; the flag tells whether it is this request's own."""
+        digest = secrets.token_hex(20) if key is None else key_digest(caller.user, "jobs", key)
+        body = body_digest(raw)
+        posting = None if key is None else self.postings.find(caller.user, digest)
+        mine = False
+        if posting is None:
+            numbers = tuple(self.postings.numbers(caller.user, count))
+            own = Posting(user=caller.user, key=digest, body=body, numbers=numbers, started_at=now)
+            posting = self.postings.begin(own)
+            mine = posting.numbers == numbers
+        if posting.body != body:
+            fault = Fault("", "this Idempotency-Key was used for another request; use a new one")
+            raise Invalid((fault,), code="idempotency-mismatch")
+        return posting, mine
+
+    def _note_targets(self, caller: Caller, posting: Posting, documents: Sequence[Document]) -> None:
+        """Note where outputs go, and refuse two live jobs that would write to the same place."""
+        for index, (number, document) in enumerate(zip(posting.numbers, documents, strict=True)):
+            for digest, (item, place) in contested(document, number, index).items():
+                noted = self.postings.claim_target(caller.user, digest, number, None)
+                if noted != number and not self._writes(caller, posting, noted):
+                    noted = self.postings.claim_target(caller.user, digest, number, noted)
+                if noted != number:
+                    raise Conflict(
+                        "output-conflict",
+                        f"stage_out item {item} of job {number} goes to {place}, and so does an output of job {noted}; "
+                        "put {id} in the target, or say merge: true on both",
+                    )
+
+    def _writes(self, caller: Caller, posting: Posting, number: JobNumber) -> bool:
+        """Whether a noted job is live, or is to be in this very request."""
+        if number in posting.numbers:
+            return True
+        job = self.jobs.get(self._ref(caller, number))
+        if job is None or job.state.final:
+            return False
+        if job.posted is None:
+            return True
+        found = self.postings.find(caller.user, job.posted)
+        return found is not None and found.committed

@@ -1,0 +1,38 @@
+"""What a login does to a user's jobs, and what they wait for meanwhile."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from chalicelib.core.consent import LoginDemand
+from chalicelib.core.desk import LoginNeed
+from chalicelib.core.ids import UserId
+from chalicelib.core.ports.bell import Bell
+from chalicelib.core.ports.clock import Clock
+from chalicelib.core.ports.desks import Desks
+from chalicelib.service import fresh
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Waking:
+    """Implements ``core.ports.auth.Wake`` and ``LoginNeeds`` on the user's desk."""
+
+    desks: Desks
+    bell: Bell
+    clock: Clock
+
+    def user_signed_in(self, user: UserId) -> None:
+        """Have the planner try again what waited for the login."""
+        now = self.clock.now()
+        self.desks.record(user, fresh.inbox_item(now, (), login=True), now)
+        self.bell.ring(user)
+
+    def current(self, user: UserId) -> LoginDemand | None:
+        """Why the user has to sign in, or None."""
+        desk = self.desks.read(user)
+        return None if desk is None or desk.plan.need is None else demand(desk.plan.need)
+
+
+def demand(need: LoginNeed) -> LoginDemand:
+    """A need as the login that ends it has to meet it."""
+    return LoginDemand(reason=need.reason, detail=need.words, scopes=need.scopes, session=need.session)
