@@ -104,7 +104,7 @@ class Syncing:
             self.bell.ring(user)
         self._renew(site, request, now)
         commands = self._commands(site)
-        leases = self._lease(site, request.take, now)
+        leases = self._lease(site, request, now)
         busy = bool(leases or commands or request.holding or answers)
         return Synced(
             site=site,
@@ -148,7 +148,8 @@ class Syncing:
         try:
             changed = change(self.jobs, job, decide, now, settle=False, fact=fact)
         except IllegalTransition as bug:
-            log.error("report refused", extra={"fields": {"site": site.id, "job": str(job.ref), "cause": str(bug)}})
+            # Not log.exception: the cause tells the job's whole story, and the stack would add only this file.
+            log.error("report refused", extra={"fields": {"site": site.id, "cause": str(bug)}})  # noqa: TRY400
             return Answer(report=report, result="refused", detail=f"{report.event} cannot follow {job.state}")
         if changed is not None and changed.state is State.STAGE_OUT:
             rung.add(job.ref.user)
@@ -175,11 +176,16 @@ class Syncing:
         paths = cleanup if isinstance(cleanup, tuple) else None
         return Command(job=job, word="cleanup", directory=directory, paths=paths)
 
-    def _lease(self, site: Site, take: int, now: datetime) -> list[Lease]:
-        """Lease up to ``take`` jobs, each by a conditional write: two calls never get the same."""
+    def _lease(self, site: Site, request: SyncRequest, now: datetime) -> list[Lease]:
+        """Lease jobs, each by a conditional write, so that two calls never get the same.
+
+        A site has one agent. A job that is leased, and that this agent does not say it holds, was in an answer
+        that got lost: it is given again under the same epoch.
+        """
+        held = {ref for ref, _ in request.holding}
+        refs = self.queue.leasable(site.id, request.take + len(held), now + LEASE) if request.take else ()
         leases: list[Lease] = []
-        refs = self.queue.leasable(site.id, take, now) if take else ()
-        for ref, job in self.jobs.get_many(list(refs)).items():
+        for ref, job in self.jobs.get_many([ref for ref in refs if ref not in held][: request.take]).items():
             taken = self._lease_one(job, now)
             if taken is not None:
                 leases.append(Lease(job=taken, document=self._document(taken)))
@@ -187,15 +193,16 @@ class Syncing:
         return leases
 
     def _lease_one(self, job: Job, now: datetime) -> Job | None:
+        """The job under a lease that this call may give away; None if it is not to be had."""
+
         def decide(current: Job) -> tuple[Step, ...]:
             due = site_due(current)
-            if due is None or due[0] is not Kind.LEASE or due[1] > now:
-                return ()
-            return (Step(event=Leased(epoch=current.epoch + 1, until=now + LEASE)),)
+            wanted = due is not None and due[0] is Kind.LEASE and due[1] <= now
+            return (Step(event=Leased(epoch=current.epoch + 1, until=now + LEASE)),) if wanted else ()
 
-        before = job.epoch
         taken = change(self.jobs, job, decide, now, settle=False)
-        return taken if taken is not None and taken.epoch == before + 1 and taken.leased_until == now + LEASE else None
+        leased = taken is not None and taken.state is State.STAGED and taken.leased_until is not None
+        return taken if leased and taken is not None and not taken.cancel_requested else None
 
     def _document(self, job: Job) -> Document:
         return read_document(dict(self.jobs.documents([(job.ref, job.revision)])[job.ref]))
