@@ -78,6 +78,12 @@ def typed_code(text: str) -> str:
     return letters if len(letters) == 8 and set(letters) <= set(ALPHABET) else ""
 
 
+def wants_sign_in(grant: DeviceGrant, signed_in_at: datetime) -> bool:
+    """Whether the person must sign in once more: a key for a terminal always comes with a fresh login, so
+    that it is never the key of somebody whose tokens at Globus have died."""
+    return signed_in_at < grant.created_at
+
+
 def polled(grant: DeviceGrant, now: datetime) -> tuple[DeviceGrant, DeviceWord | None]:
     """A grant after one more poll, and what the terminal hears; None: it may take its key now."""
     early = grant.last_poll is not None and (now - grant.last_poll).total_seconds() < grant.interval - GRACE

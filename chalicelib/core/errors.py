@@ -29,6 +29,7 @@ import enum
 from dataclasses import dataclass
 
 from chalicelib.core.consent import NOTHING, LoginDemand, LoginReason, SessionDemand
+from chalicelib.core.ids import UserId
 
 
 class DeviceWord(enum.StrEnum):
@@ -154,7 +155,10 @@ class UserMustAct(QstageError):
 
 
 class LoginNeeded(UserMustAct):
-    """The user has to sign in (again) before qstage can act for them. ``demand`` is the same, to be stored."""
+    """The user has to sign in (again) before qstage can act for them. ``demand`` is the same, to be stored.
+
+    ``user`` is whom the link is for, where that is known.
+    """
 
     def __init__(
         self,
@@ -163,8 +167,10 @@ class LoginNeeded(UserMustAct):
         *,
         scopes: tuple[str, ...] = (),
         session: SessionDemand | None = None,
+        user: UserId | None = None,
     ) -> None:
         super().__init__(detail)
+        self.user = user
         self.demand = LoginDemand(reason=reason, detail=detail, scopes=scopes, session=session or NOTHING)
 
     @property

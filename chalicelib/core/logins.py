@@ -50,6 +50,10 @@ class LoginRequest:
     device: str = ""
     for_user: UserId | None = None
 
+    def goes_to(self) -> str:
+        """The path to show after the sign-in; "" for none in particular."""
+        return self.next or (f"/device?{urlencode({'code': self.device})}" if self.device else "")
+
     def query(self) -> str:
         """The link's query string; ``read_request`` reads it back."""
         said = {
@@ -177,7 +181,7 @@ def is_path(text: str) -> bool:
     return _PATH.fullmatch(text) is not None
 
 
-def request_for(demand: LoginDemand, user: UserId, *, consented: Iterable[str] = ()) -> LoginRequest:
+def request_for(demand: LoginDemand, user: UserId | None, *, consented: Iterable[str] = ()) -> LoginRequest:
     """The login that meets a demand, and asks again for all that the user had consented to before."""
     wanted = consented_collections((*demand.scopes, *consented))
     return LoginRequest(collections=tuple(sorted(wanted)), session=demand.session, for_user=user)

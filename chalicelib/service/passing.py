@@ -10,6 +10,7 @@ import logging
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from typing import Protocol
 
 from chalicelib.core.batch import MOST_LIVE, Movement, draft
 from chalicelib.core.consent import consented_collections
@@ -42,9 +43,20 @@ FIRST_RETRY = timedelta(seconds=5)
 """How soon a far side that failed is tried again; the wait grows with how long it has been failing."""
 
 
+UNAUTHORIZED = 401
+
+
+class AccessTokens(Protocol):
+    """Gives the user's access token, renewed where needed; raises LoginNeeded or FarSide."""
+
+    def access_token(self, user: UserId, now: datetime, *, rejected: int | None = None) -> AccessToken:
+        """A token for a pass that begins now, and another than version ``rejected``."""
+        ...
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Passing:
-    """Makes passes. ``token`` gives the user's access token, or raises LoginNeeded or FarSide."""
+    """Makes passes."""
 
     desks: Desks
     batches: Batches
@@ -52,7 +64,7 @@ class Passing:
     sites: Sites
     submissions: Submissions
     tasks: Tasks
-    token: Callable[[UserId, datetime], AccessToken]
+    access: AccessTokens
     clock: Clock
 
     def make(self, board: Board, time_left: Callable[[], timedelta]) -> datetime | None:
@@ -94,13 +106,14 @@ class Passing:
         board = turn.board
         before = board.plan.trouble
         try:
-            token = self.token(board.user, now)
-            for live in board.plan.batches:
-                if live.task is None:
-                    resume(turn, token, live)
-            withdraw(turn, token)
-            observe(turn, token)
-            self._submit(turn, token)
+            token = self.access.access_token(board.user, now)
+            try:
+                self._move(turn, token)
+            except FarSide as fault:
+                if fault.status != UNAUTHORIZED:
+                    raise
+                # Globus no longer takes this token, whatever its time: renew it, or learn that it is refused.
+                self._move(turn, self.access.access_token(board.user, now, rejected=token.version))
         except LoginNeeded as need:
             log.info("login needed", extra={"fields": {"user": board.user, "cause": str(need.reason)}})
             _note(board, need, now)
@@ -111,6 +124,14 @@ class Passing:
             board.plan = replace(board.plan, trouble=Trouble(code=fault.code, words=fault.detail, since=since))
         else:
             board.plan = replace(board.plan, trouble=None)
+
+    def _move(self, turn: Turn, token: AccessToken) -> None:
+        for live in turn.board.plan.batches:
+            if live.task is None:
+                resume(turn, token, live)
+        withdraw(turn, token)
+        observe(turn, token)
+        self._submit(turn, token)
 
     def _submit(self, turn: Turn, token: AccessToken) -> None:
         room = MOST_LIVE - len(turn.board.plan.batches)

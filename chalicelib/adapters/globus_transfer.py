@@ -1,0 +1,154 @@
+"""Globus Transfer through the unmodified globus_sdk.
+
+The SDK's retries are off: the loop is the retry. Its authorizer is the one that holds a token and never looks
+at a clock.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from chalicelib.adapters.globus_errors import globus
+from chalicelib.core.batch import Batch, Movement
+from chalicelib.core.errors import FarSide
+from chalicelib.core.ids import SubmissionId, TaskId
+from chalicelib.core.ports.transfer import IdenticalPaths, Skip, Task, TaskEvent, TaskStatus, TooManyTasks
+from chalicelib.core.tokens import AccessToken
+
+if TYPE_CHECKING:
+    from globus_sdk import TransferClient
+
+TIMEOUT = 30.0
+"""Seconds. A transfer document of 2,000 items takes Globus a while to accept."""
+
+MOST_ERRORS = 50
+_CHECKSUM = 3
+_SERVICE = "transfer"
+
+
+class GlobusTransfer:
+    """``core.ports.transfer.Submissions`` and ``Tasks``."""
+
+    def __init__(self) -> None:
+        self._kept: tuple[AccessToken, TransferClient] | None = None
+
+    def submission(self, token: AccessToken) -> SubmissionId:
+        with self._call(token) as client:
+            return SubmissionId(client.get_submission_id()["value"])
+
+    def submit(self, token: AccessToken, batch: Batch, movements: Sequence[Movement]) -> TaskId:
+        try:
+            with self._call(token) as client:
+                return TaskId(client.submit_transfer(_transfer_data(batch, movements))["task_id"])
+        except FarSide as fault:
+            raise _submit_fault(fault) from None
+
+    def cancel(self, token: AccessToken, task: TaskId) -> None:
+        with self._call(token) as client:
+            client.cancel_task(task)
+
+    def look(self, token: AccessToken, ids: Sequence[TaskId]) -> Mapping[TaskId, Task]:
+        with self._call(token) as client:
+            answer = client.task_list(filter=f"task_id:{','.join(ids)}", limit=len(ids))
+        return {task.id: task for task in map(_task, answer["DATA"])}
+
+    def find(self, token: AccessToken, label: str) -> Task | None:
+        with self._call(token) as client:
+            answer = client.task_list(filter=f"label:={label}", orderby="request_time DESC", limit=1)
+        return next(map(_task, answer["DATA"]), None)
+
+    def skipped(self, token: AccessToken, task: TaskId) -> Sequence[Skip]:
+        with self._call(token) as client:
+            pages = client.paginated.task_skipped_errors(task).pages()
+            return [_skip(entry) for page in pages for entry in page["DATA"]]
+
+    def delivered(self, token: AccessToken, task: TaskId) -> Sequence[str]:
+        with self._call(token) as client:
+            pages = client.paginated.task_successful_transfers(task).pages()
+            return [entry["destination_path"] for page in pages for entry in page["DATA"]]
+
+    def errors(self, token: AccessToken, task: TaskId) -> Sequence[TaskEvent]:
+        with self._call(token) as client:
+            answer = client.task_event_list(task, limit=MOST_ERRORS, query_params={"filter": "is_error:1"})
+        return [_event(entry) for entry in answer["DATA"]]
+
+    @contextmanager
+    def _call(self, token: AccessToken) -> Iterator[TransferClient]:
+        """A client for this token; the last one is kept, so that a pass uses one connection."""
+        from globus_sdk import AccessTokenAuthorizer, TransferClient
+        from globus_sdk.transport import RequestsTransport, RetryConfig
+
+        if self._kept is None or self._kept[0] != token:
+            client = TransferClient(
+                authorizer=AccessTokenAuthorizer(token.value),
+                transport=RequestsTransport(http_timeout=TIMEOUT),
+                retry_config=RetryConfig(max_retries=0),
+            )
+            self._kept = (token, client)
+        with globus(_SERVICE):
+            yield self._kept[1]
+
+
+def _transfer_data(batch: Batch, movements: Sequence[Movement]) -> Any:
+    from globus_sdk import MISSING, TransferData
+
+    data = TransferData(
+        batch.route.source,
+        batch.route.destination,
+        label=batch.label,
+        submission_id=batch.submission,
+        sync_level=_CHECKSUM if batch.careful else MISSING,
+        verify_checksum=True,
+        skip_source_errors=True,
+        deadline=batch.deadline.astimezone(UTC).isoformat(timespec="seconds"),
+        notify_on_succeeded=False,
+        notify_on_failed=False,
+        notify_on_inactive=False,
+    )
+    for move in movements:
+        data.add_item(move.source.path, move.destination.path, recursive=move.recursive)
+    return data
+
+
+def _submit_fault(fault: FarSide) -> FarSide:
+    """The two conflicts that pass when another task has ended."""
+    if fault.status != 409:
+        return fault
+    kind = TooManyTasks if fault.code.endswith("TooManyPendingJobs") else IdenticalPaths
+    return kind(
+        fault.service, fault.code, fault.detail, transient=True, retry_after=fault.retry_after, status=fault.status
+    )
+
+
+def _task(doc: Mapping[str, Any]) -> Task:
+    fatal = doc.get("fatal_error") or {}
+    return Task(
+        id=TaskId(doc["task_id"]),
+        status=TaskStatus(doc["status"]),
+        label=doc.get("label") or "",
+        files=doc.get("files") or 0,
+        files_done=(doc.get("files_transferred") or 0) + (doc.get("files_skipped") or 0),
+        bytes=doc.get("bytes_transferred") or 0,
+        ok=doc.get("is_ok") is not False,
+        paused=bool(doc.get("is_paused")),
+        faults=doc.get("faults") or 0,
+        skipped=doc.get("subtasks_skipped_errors") or 0,
+        nice_status=doc.get("nice_status"),
+        fatal=fatal.get("code"),
+    )
+
+
+def _skip(doc: Mapping[str, Any]) -> Skip:
+    return Skip(source_path=doc["source_path"], code=doc["error_code"], detail=doc.get("error_details") or "")
+
+
+def _event(doc: Mapping[str, Any]) -> TaskEvent:
+    return TaskEvent(
+        code=doc["code"],
+        description=doc.get("description") or "",
+        detail=doc.get("details") or "",
+        time=datetime.fromisoformat(doc["time"]),
+    )

@@ -1,0 +1,234 @@
+"""Jobs, sites and syncs as JSON. What a client sees of a record is decided here and nowhere else."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from chalicelib.core.desk import Look
+from chalicelib.core.error_words import words_of
+from chalicelib.core.job import LegStatus, Stage, State
+from chalicelib.core.progress import stage_of
+from chalicelib.core.sites import Site
+from chalicelib.service.jobs import Seen, Story
+from chalicelib.service.sync import Command, Lease, Synced
+
+Body = dict[str, Any]
+
+
+def time(at: datetime | None) -> str | None:
+    """ISO 8601 in UTC, to the second."""
+    return None if at is None else f"{at.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
+
+
+def job(seen: Seen, base_url: str, login_url: str | None, now: datetime) -> Body:
+    """One job. ``login_url`` is where its user can sign in, given if the job waits for that."""
+    status = seen.job
+    waiting = waiting_for(seen, now)
+    body: Body = {
+        "id": status.ref.number,
+        "name": status.name,
+        "state": status.state,
+        "site": status.site,
+        "waiting_for": sorted(waiting),
+        "url": job_url(base_url, status.ref.number),
+        "created_at": time(status.created_at),
+        "updated_at": time(status.updated_at),
+        "revision": status.revision,
+        "version": status.version,
+        "native_id": status.native_id,
+        "exit_code": status.exit_code,
+        "failed_stage": status.failed_stage,
+        "error": _error(seen),
+        "cancel_requested": status.cancel_requested,
+        "hold": status.hold,
+        "staging": _staging(seen),
+        "directory": _directory(seen),
+        "tags": dict(status.tags),
+    }
+    if "login" in waiting and login_url is not None:
+        body["login_url"] = login_url
+    if seen.document is not None:
+        body["document"] = dict(seen.document)
+        body["output_tail"] = None if seen.exited is None else seen.exited.detail.get("tail")
+    return body
+
+
+def job_url(base_url: str, number: int) -> str:
+    return f"{base_url}/v1/jobs/{number}"
+
+
+def waiting_for(seen: Seen, now: datetime) -> frozenset[str]:
+    """What the job waits for: what is stored on it, and what its desk and its site tell."""
+    status = seen.job
+    if status.state.final:
+        return frozenset()
+    found = set(status.waiting_for)
+    need = seen.desk.plan.need
+    if need is not None and stage_of(status) is not None and (status.legs or need.collections is None):
+        found.add("login")
+    if any(look.paused for look in _looks(seen)):
+        found.add("paused_collection")
+    at_site = status.state in (State.STAGED, State.QUEUED, State.ACTIVE)
+    if at_site and seen.site is not None and seen.site.silent(now):
+        found.add("site")
+    return frozenset(found)
+
+
+def story(told: Story) -> Body:
+    """A job's story, oldest first."""
+    return {
+        "id": told.job.ref.number,
+        "entries": [
+            {
+                "time": time(mark.at),
+                "version": mark.version,
+                "event": mark.code,
+                "state": mark.state,
+                "note": mark.note,
+                "detail": dict(told.tales[mark.version].detail) if mark.version in told.tales else {},
+            }
+            for mark in told.job.trail
+        ],
+    }
+
+
+def site(record: Site, now: datetime) -> Body:
+    """A site, as its users see it."""
+    return {
+        "id": record.id,
+        "title": record.title,
+        "owner": record.owner,
+        "scheduler": record.scheduler,
+        "mappings": [
+            {"collection": mount.collection, "path": mount.path, "directory": mount.directory}
+            for mount in record.mappings
+        ],
+        "roots": list(record.roots),
+        "defaults": {"queue_name": record.queue_name, "account": record.account},
+        "users": sorted(record.users),
+        "created_at": time(record.created_at),
+        "agent": {
+            "host": record.agent_host,
+            "until": time(record.agent_until),
+            "state": "silent" if record.silent(now) else "serving",
+        },
+    }
+
+
+def synced(answer: Synced) -> Body:
+    """The answer to a sync."""
+    return {
+        "answers": [
+            {
+                "job": each.report.text,
+                "epoch": each.report.epoch,
+                "event": each.report.event,
+                "result": each.result,
+                "detail": each.detail,
+            }
+            for each in answer.answers
+        ],
+        "leases": [_lease(answer.site, each) for each in answer.leases],
+        "commands": [_command(each) for each in answer.commands],
+        "next_seconds": answer.next_seconds,
+    }
+
+
+def _lease(at: Site, lease: Lease) -> Body:
+    status, document = lease.job, lease.document
+    values = document.values
+    attributes = dict(values["attributes"] or {"duration": 600})
+    attributes["queue_name"] = attributes.get("queue_name") or at.queue_name
+    attributes["account"] = attributes.get("account") or at.account
+    user = status.ref.user
+    return {
+        "job": str(status.ref),
+        "id": status.ref.number,
+        "epoch": status.epoch,
+        "leased_until": time(status.leased_until),
+        "owner": {"id": user, "username": status.owner},
+        "tag": at.job_directory(user, "").rstrip("/").rpartition("/")[2],
+        "name": status.name,
+        "directory": at.job_directory(user, status.directory_name()),
+        "executable": document.executable,
+        "arguments": list(values["arguments"]),
+        "environment": values["environment"] or {},
+        "inherit_environment": values["inherit_environment"],
+        "files": list(values["files"]),
+        "links": [{"path": item.target, "target": item.site_path} for item in document.stage_in if item.site_path],
+        "staged_modes": [{"path": item.target, "mode": "0755"} for item in document.stage_in if item.executable],
+        "resources": {name: value for name, value in (values["resources"] or {}).items() if value is not None},
+        "attributes": {name: value for name, value in attributes.items() if value is not None},
+        "outputs": [
+            {"item": index, "source": item.source, "when": sorted(item.when), "symlinks": item.symlinks}
+            for index, item in enumerate(document.stage_out)
+        ],
+        **{name: values[name] for name in ("stdin_path", "stdout_path", "stderr_path") if values[name] is not None},
+    }
+
+
+def _command(command: Command) -> Body:
+    status = command.job
+    return {
+        "job": str(status.ref),
+        "id": status.ref.number,
+        "epoch": status.epoch,
+        "command": command.word,
+        "native_id": status.native_id,
+        "directory": command.directory,
+        "paths": None if command.paths is None else list(command.paths),
+    }
+
+
+def _error(seen: Seen) -> Body | None:
+    if seen.job.error is None:
+        return None
+    told = [] if seen.told is None else [str(word) for word in seen.told.detail.get("words", [])]
+    return {"code": seen.job.error, "detail": "; ".join(told) or words_of(seen.job)}
+
+
+def _directory(seen: Seen) -> str | None:
+    return None if seen.site is None else seen.site.job_directory(seen.job.ref.user, seen.job.directory_name())
+
+
+def _looks(seen: Seen) -> list[Look]:
+    named = seen.job.moving_in()
+    return [live.look for live in seen.desk.plan.batches if live.batch in named]
+
+
+def _staging(seen: Seen) -> Body | None:
+    """How far the present stage is. Bytes and files are of the whole batch: Globus counts by task."""
+    stage: Stage | None = stage_of(seen.job)
+    if stage is None or seen.job.state.final:
+        return None
+    named = seen.job.moving_in()
+    live = [each for each in seen.desk.plan.batches if each.batch in named]
+    troubled = next((each.look for each in live if each.look.trouble), None)
+    trouble: Mapping[str, Any] | None = None
+    if troubled is not None:
+        trouble = {"code": troubled.trouble, "detail": troubled.words}
+    elif seen.desk.plan.trouble is not None:
+        trouble = {"code": seen.desk.plan.trouble.code, "detail": seen.desk.plan.trouble.words}
+    legs = seen.job.legs
+    return {
+        "stage": stage,
+        "items": len(legs),
+        "done": sum(1 for leg in legs if leg.status in (LegStatus.DONE, LegStatus.ABSENT)),
+        "bytes": sum(each.look.bytes for each in live),
+        "files": sum(each.look.files for each in live),
+        "tasks": [each.task for each in live if each.task is not None],
+        "trouble": trouble,
+    }
+
+
+def posted(numbers: Mapping[int, str], base_url: str) -> Body:
+    """The answer to a POST of jobs: numbers with their names."""
+    return {
+        "jobs": [
+            {"id": number, "name": name, "state": State.NEW, "url": job_url(base_url, number)}
+            for number, name in numbers.items()
+        ],
+        "warnings": [],
+    }

@@ -1,0 +1,27 @@
+"""A sentence for each error code of a job, for where the story has no better words of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from chalicelib.core.job import Job
+from chalicelib.core.outputs import OUTPUT_WORDS
+
+_WORDS: Mapping[str, str] = {
+    **OUTPUT_WORDS,
+    "deadline": "the transfer did not end before its deadline",
+    "lost": "the site lost sight of the job: its scheduler no longer knows it, and it left no exit code",
+    "output_incomplete": "fewer files arrived than the site had counted",
+    "refused": "the site's own policy does not allow this job",
+    "rejected": "the site's scheduler did not accept the job",
+    "source_denied": "Globus may not read the source",
+    "source_missing": "the source does not exist",
+    "walltime": "the job ran longer than its walltime and was ended",
+}
+
+
+def words_of(job: Job) -> str:
+    """What went wrong with a failed job."""
+    if job.error == "exit_code":
+        return "the job ended without an exit code" if job.exit_code is None else f"exit code {job.exit_code}"
+    return _WORDS.get(job.error or "", f"Globus reported {(job.error or 'unknown').upper()}")

@@ -1,0 +1,102 @@
+"""What a deployment chooses: one frozen value, read from the environment once."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from functools import cache
+from urllib.parse import urlsplit
+
+
+class BadSetting(Exception):
+    """A variable is missing or has a value that cannot be meant; the message names it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """See ``docs/configuration.md`` for what each is for. Times are durations, names are those of AWS resources."""
+
+    base_url: str
+    """Where the API is reached, with its stage prefix and without a slash at the end."""
+    jobs_table: str
+    tokens_table: str
+    logins_table: str
+    places_table: str
+    wake_queue_url: str
+    token_key: str
+    """Id, ARN or alias of the KMS key that seals tokens."""
+    globus_client_id: str
+    globus_secret: str
+    """Name or ARN of the secret. Only the functions that may read it have any use for the name."""
+    exchange_function: str
+    allowed_domains: frozenset[str]
+    allowed_identities: frozenset[str]
+    retention: timedelta
+    reconcile_life: timedelta
+    """The time-out of the reconcile function, from its configuration."""
+    clock_file: str | None
+
+    @property
+    def loopback(self) -> bool:
+        """Whether this is a stack on one machine: plain http and everybody may sign in."""
+        return urlsplit(self.base_url).hostname in ("127.0.0.1", "localhost", "::1")
+
+
+def read_settings(environment: Mapping[str, str]) -> Settings:
+    """Read the settings from environment variables.
+
+    :raises BadSetting: naming the variable.
+    """
+    base_url = _text(environment, "QSTAGE_BASE_URL").rstrip("/")
+    parts = urlsplit(base_url)
+    loopback = parts.hostname in ("127.0.0.1", "localhost", "::1")
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise BadSetting(f"QSTAGE_BASE_URL must be an http(s) address, not {base_url!r}")
+    if parts.scheme == "http" and not loopback:
+        raise BadSetting("QSTAGE_BASE_URL must be https, except on loopback")
+    clock_file = environment.get("QSTAGE_CLOCK_FILE") or None
+    if clock_file and not loopback:
+        raise BadSetting("QSTAGE_CLOCK_FILE turns the clock of a stack on one machine; a deployment must not set it")
+    return Settings(
+        base_url=base_url,
+        jobs_table=_text(environment, "QSTAGE_JOBS_TABLE"),
+        tokens_table=_text(environment, "QSTAGE_TOKENS_TABLE"),
+        logins_table=_text(environment, "QSTAGE_LOGINS_TABLE"),
+        places_table=_text(environment, "QSTAGE_PLACES_TABLE"),
+        wake_queue_url=_text(environment, "QSTAGE_WAKE_QUEUE_URL"),
+        token_key=_text(environment, "QSTAGE_TOKEN_KEY"),
+        globus_client_id=_text(environment, "QSTAGE_GLOBUS_CLIENT_ID"),
+        globus_secret=_text(environment, "QSTAGE_GLOBUS_SECRET"),
+        exchange_function=_text(environment, "QSTAGE_EXCHANGE_FUNCTION"),
+        allowed_domains=_words(environment, "QSTAGE_ALLOWED_DOMAINS"),
+        allowed_identities=_words(environment, "QSTAGE_ALLOWED_IDENTITIES"),
+        retention=timedelta(days=_number(environment, "QSTAGE_RETENTION_DAYS", 180)),
+        reconcile_life=timedelta(seconds=_number(environment, "QSTAGE_RECONCILE_SECONDS", 120)),
+        clock_file=clock_file,
+    )
+
+
+@cache
+def settings() -> Settings:
+    """This process's settings."""
+    return read_settings(os.environ)
+
+
+def _text(environment: Mapping[str, str], name: str) -> str:
+    value = environment.get(name, "").strip()
+    if not value:
+        raise BadSetting(f"{name} is not set")
+    return value
+
+
+def _words(environment: Mapping[str, str], name: str) -> frozenset[str]:
+    return frozenset(word.strip().lower() for word in environment.get(name, "").split(",") if word.strip())
+
+
+def _number(environment: Mapping[str, str], name: str, default: int) -> int:
+    text = environment.get(name, "").strip() or str(default)
+    if not text.isascii() or not text.isdigit() or int(text) < 1:
+        raise BadSetting(f"{name} must be a whole number above 0, not {text!r}")
+    return int(text)
