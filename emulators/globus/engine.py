@@ -1,0 +1,125 @@
+"""Runs tasks: at most three of a kind for each user at a time, the rest queued, each run in a thread of its own.
+
+The lock is held to change a task, never while a file is copied. Whoever reads a task first lets the engine come to
+rest (``settle``), so that what a turned clock or the pace calls for has happened before the answer is written.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterable
+
+from emulators.globus import task_runs
+from emulators.globus.task_models import Task
+from emulators.globus.world import World
+
+_LOOK_AGAIN = 0.05  # real seconds between looks at a clock that another process may turn
+_PATIENCE = {"once": 120.0, "poll": 120.0, "clock": 2.0}  # real seconds that a reader waits for due work
+
+
+class Engine:
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.changed = threading.Condition(world.lock)
+        self.closing = False
+        self._runs: dict[str, task_runs.Run] = {}
+        self._threads: set[threading.Thread] = set()
+
+    # -- called by handlers, with the lock held ------------------------------------------------------------
+
+    def submit(self, task: Task) -> None:
+        self.world.tasks.add(task)
+        self._promote(task.owner)
+
+    def cancel(self, task: Task, details: str, *, admin: str | None = None, message: str | None = None) -> None:
+        """Ask a task to end. A queued one ends here; a running one when its run notices."""
+        task.cancel_requested = details
+        task.canceled_by_admin, task.admin_message = admin, message
+        if task.id not in self._runs:
+            self.end(task, "canceled", "CANCELED", details)
+        self.changed.notify_all()
+
+    def settle(self, tasks: Iterable[Task]) -> None:
+        """Wait until what is due for these tasks has happened; for no longer than the pace's patience."""
+        watched = list(tasks)
+        self._expire_queued(watched)
+        patience = time.monotonic() + _PATIENCE[self.world.pace.kind]
+        self.changed.notify_all()
+        while time.monotonic() < patience and any(self._due(task) for task in watched):
+            self.changed.wait(_LOOK_AGAIN)
+            self._expire_queued(watched)
+
+    def wait_ended(self, task: Task, patience: float) -> bool:
+        """Wait up to ``patience`` real seconds for a task to end."""
+        self.changed.notify_all()
+        self.changed.wait_for(lambda: not task.live, patience)
+        return not task.live
+
+    def notify(self) -> None:
+        """Something that a waiting run looks at has changed."""
+        self.changed.notify_all()
+
+    def _due(self, task: Task) -> bool:
+        run = self._runs.get(task.id)
+        return run is not None and run.due()
+
+    def _expire_queued(self, tasks: list[Task]) -> None:
+        now = self.world.now()
+        for task in tasks:
+            if task.live and task.id not in self._runs and now >= task.deadline:
+                self.end(task, "expired", self.world.settings.expired_code, "The deadline has passed")
+
+    # -- called by runs, with the lock held ----------------------------------------------------------------
+
+    def end(self, task: Task, how: str, code: str, details: str) -> None:
+        """End a task: ``how`` is done, canceled, expired or failed. The next queued one starts."""
+        now = self.world.now()
+        task.status = "SUCCEEDED" if how == "done" else "FAILED"
+        task.completion_time = now
+        task.nice_status = task.nice_details = None
+        task.is_paused = False
+        task.units_retrying = 0
+        if how != "done":
+            task.ended_as = how  # type: ignore[assignment]
+        if how in ("failed", "expired"):
+            task.fatal = (code, details.splitlines()[0] if how == "failed" else code.replace("_", " ").lower())
+        task.log(code, details, now, is_error=how != "done")
+        self.world.tasks.ended(task)
+        self._runs.pop(task.id, None)
+        self._promote(task.owner)
+        self.changed.notify_all()
+
+    def _promote(self, owner: str) -> None:
+        if self.closing:
+            return
+        live = self.world.tasks.live(owner)
+        for kind in ("TRANSFER", "DELETE"):
+            mine = [task for task in live if task.type == kind]
+            running = sum(task.id in self._runs for task in mine)
+            waiting = [task for task in mine if task.id not in self._runs]
+            for task in waiting[: max(0, self.world.settings.active_tasks - running)]:
+                self._start(task)
+
+    def _start(self, task: Task) -> None:
+        run = task_runs.Run(self, task)
+        self._runs[task.id] = run
+        thread = threading.Thread(target=self._thread, args=(run,), name=f"task-{task.id[:8]}", daemon=True)
+        self._threads.add(thread)
+        thread.start()
+
+    def _thread(self, run: task_runs.Run) -> None:
+        try:
+            run.go()
+        finally:
+            with self.world.lock:
+                self._threads.discard(threading.current_thread())
+
+    def close(self) -> None:
+        """Stop every run where it is; what was not whole is gone."""
+        with self.world.lock:
+            self.closing = True
+            self.changed.notify_all()
+            threads = list(self._threads)
+        for thread in threads:
+            thread.join(timeout=10)
