@@ -13,8 +13,9 @@ from chalicelib.core.devices import (
     polled,
     typed_code,
     user_code,
+    wants_sign_in,
 )
-from chalicelib.core.errors import DeviceWord, FarSide, NoKeyYet, NotFound, TooMany
+from chalicelib.core.errors import DeviceWord, FarSide, Forbidden, NoKeyYet, NotFound, TooMany
 from chalicelib.core.ids import CollectionId
 from chalicelib.core.keys import USUAL_LIFE
 from chalicelib.core.logins import WebSession, hashed, secret_text
@@ -118,6 +119,8 @@ class Devices:
     def decide(self, code: str, session: WebSession, *, approve: bool, now: datetime) -> DeviceGrant:
         """Say yes or no to a request. Raises NotFound if it is not open (any longer)."""
         grant = self.look(code, session, now)
+        if wants_sign_in(grant, session.signed_in_at):
+            raise Forbidden("Sign in once more before you decide on this request.")
         state = DeviceState.APPROVED if approve else DeviceState.DENIED
         decided = replace(grant, state=state, user=session.user, username=session.username)
         if not self.store.decide_grant(decided):

@@ -9,11 +9,10 @@ from __future__ import annotations
 import hmac
 import re
 from collections.abc import Iterable
-from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
-from chalicelib.core.consent import needed_collections, scopes_to_ask
+from chalicelib.core.consent import consented_collections, needed_collections, scopes_to_ask
 from chalicelib.core.devices import typed_code
 from chalicelib.core.errors import FarSide, Forbidden, Refusal, SignInRefused
 from chalicelib.core.ids import CollectionId
@@ -92,7 +91,7 @@ class SignIn:
             verifier=verifier,
             nonce=nonce,
             request=request,
-            scopes=scopes_to_ask(self._needing_consent(request.collections), already),
+            scopes=scopes_to_ask(self._needing_consent(request.collections, already)),
             expires_at=now + ATTEMPT_LIFE,
             round=round,
         )
@@ -111,17 +110,29 @@ class SignIn:
             session = replace(session, single_domain=(grant.domain,))
         return replace(request, session=session, collections=tuple({*request.collections, *grant.collections}))
 
-    def _needing_consent(self, wanted: Iterable[CollectionId]) -> frozenset[CollectionId]:
-        """Which of these collections need ``data_access``. One that cannot be looked up now is left out."""
-        asked = frozenset(wanted)
+    def _needing_consent(self, wanted: Iterable[CollectionId], already: Iterable[str]) -> frozenset[CollectionId]:
+        """Which of the wanted and of the earlier collections need ``data_access`` now.
+
+        Earlier ones are looked at again: one that is gone since would make Globus refuse the whole login. If
+        none can be looked up at this moment, new ones are left out (a second consent follows), earlier kept.
+        """
+        earlier = consented_collections(already)
+        asked = frozenset(wanted) | earlier
         known = dict(self.collections.get(asked)) if asked else {}
-        if unknown := asked - known.keys():
-            with suppress(FarSide):  # the first consent goes without; a second one follows
-                known.update(self.exchange.collections(sorted(unknown)))
+        unknown = asked - known.keys()
+        if not unknown:
+            return needed_collections(asked, known)
+        try:
+            known.update(self.exchange.collections(sorted(unknown)))
+        except FarSide:
+            return needed_collections(asked, known) | (earlier & unknown)
         return needed_collections(asked, known)
 
-    def finish(self, answer: Answer, browser_secret: str, now: datetime) -> Finished:
-        """Complete an attempt. Raises SignInRefused, with which page to show and how to try again."""
+    def finish(self, answer: Answer, browser_secret: str, now: datetime, *, cookie: str = "") -> Finished:
+        """Complete an attempt. Raises SignInRefused, with which page to show and how to try again.
+
+        ``cookie`` is the session that the browser had; it ends, and a new one begins.
+        """
         attempt = self.store.take_attempt(hashed(answer.state), hashed(browser_secret))
         if attempt is None or now >= attempt.expires_at:
             raise SignInRefused(Refusal.EXPIRED, "This sign-in is unknown, used, or too old.")
@@ -130,10 +141,12 @@ class SignIn:
         profile = _profile(signed_in, now)
         self.store.put_profile(profile)
         self.wake.user_signed_in(signed_in.user)
+        if cookie:
+            self.sign_out(cookie)
         return Finished(
             profile=profile,
             cookie=self._open_session(profile, now),
-            next=attempt.request.next,
+            next=attempt.request.goes_to(),
             more=self._more(attempt, profile, before, now),
         )
 

@@ -1,0 +1,22 @@
+"""Who may pass: the caller of a request, with the scope that the route needs."""
+
+from __future__ import annotations
+
+from chalice.app import Request
+
+from chalicelib.api.rooms import rooms
+from chalicelib.core.keys import Caller
+
+
+def caller_of(request: Request, scope: str) -> Caller:
+    """The caller, who may do ``scope``. Raises Unauthenticated or Forbidden."""
+    here = rooms()
+    caller = here.access.authenticate(request.headers.get("authorization"), here.clock.now())
+    caller.require(scope)
+    return caller
+
+
+def anyone_of(request: Request) -> Caller:
+    """The caller, whatever their key may do; for routes that decide by more than a scope."""
+    here = rooms()
+    return here.access.authenticate(request.headers.get("authorization"), here.clock.now())

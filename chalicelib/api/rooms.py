@@ -1,0 +1,49 @@
+"""What the handlers of logins, keys and terminals reach for. ``wiring.services()`` gives an object that has these.
+
+The import is inside: wiring reads the environment and names every adapter, which a test of a handler replaces.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from chalicelib.core.ports.clock import Clock
+from chalicelib.service.access import Access
+from chalicelib.service.device import Devices
+from chalicelib.service.keys import Keys
+from chalicelib.service.me import Me
+from chalicelib.service.sign_in import SignIn
+
+
+class Rooms(Protocol):
+    """The services of one process."""
+
+    @property
+    def base_url(self) -> str:
+        """The address of the service with its stage prefix, without a slash at the end."""
+        ...
+
+    @property
+    def clock(self) -> Clock: ...
+
+    @property
+    def access(self) -> Access: ...
+
+    @property
+    def sign_in(self) -> SignIn: ...
+
+    @property
+    def devices(self) -> Devices: ...
+
+    @property
+    def keys(self) -> Keys: ...
+
+    @property
+    def me(self) -> Me: ...
+
+
+def rooms() -> Rooms:
+    """The services of this process."""
+    from chalicelib.wiring import services
+
+    return services()

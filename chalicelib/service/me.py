@@ -1,0 +1,46 @@
+"""What a caller may know of themselves."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from chalicelib.core.consent import LoginDemand, LoginReason
+from chalicelib.core.errors import NotFound
+from chalicelib.core.keys import READ, Caller, KeyRecord
+from chalicelib.core.logins import LoginRequest, Profile, request_for
+from chalicelib.core.ports.auth import LoginNeeds
+from chalicelib.core.ports.logins import KeyStore, ProfileStore
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Whoami:
+    """A caller: their key, what their last login told (None: they never signed in), and what is wanted now."""
+
+    key: KeyRecord
+    profile: Profile | None
+    demand: LoginDemand | None
+    link: LoginRequest | None
+    """The login that meets the demand."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Me:
+    """The one verb about oneself."""
+
+    keys: KeyStore
+    profiles: ProfileStore
+    needs: LoginNeeds
+
+    def whoami(self, caller: Caller) -> Whoami:
+        """Who the caller is and whether they have to sign in."""
+        caller.require(READ)
+        key = self.keys.load_key(caller.key_id)
+        if key is None:
+            raise NotFound("This key was revoked a moment ago.")
+        profile = self.profiles.load_profile(caller.user)
+        demand = self.needs.current(caller.user)
+        if profile is None and demand is None:
+            demand = LoginDemand(reason=LoginReason.NEVER, detail="You have not signed in yet.")
+        consented = profile.scopes if profile else ()
+        link = request_for(demand, caller.user, consented=consented) if demand else None
+        return Whoami(key=key, profile=profile, demand=demand, link=link)
