@@ -1,0 +1,43 @@
+"""``GET /v1/me``: who the caller is, and whether they have to sign in."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from chalice.app import Blueprint, Response
+
+from chalicelib.api.guard import caller_of
+from chalicelib.api.keys import when
+from chalicelib.api.problems import answers, login_url
+from chalicelib.api.rooms import rooms
+from chalicelib.core.keys import READ
+from chalicelib.service.me import Whoami
+
+routes = Blueprint(__name__)
+
+
+@routes.route("/v1/me", methods=["GET"])
+@answers
+def me() -> Response:
+    """The caller."""
+    caller = caller_of(routes.current_request, READ)
+    return Response(_shown(rooms().me.whoami(caller)), headers={"Cache-Control": "no-store"})
+
+
+def _shown(who: Whoami) -> dict[str, Any]:
+    login: dict[str, Any] = {"state": "ok", "scopes": list(who.profile.scopes) if who.profile else []}
+    if who.demand is not None and who.link is not None:
+        login |= {
+            "state": "needed",
+            "reason": who.demand.reason,
+            "detail": who.demand.detail,
+            "login_url": login_url(who.link),
+        }
+    return {
+        "id": who.key.user,
+        "username": who.key.username,
+        "name": who.profile.name if who.profile else "",
+        "email": who.profile.email if who.profile else "",
+        "login": login,
+        "key": {"id": who.key.id, "scopes": sorted(who.key.scopes), "expires_at": when(who.key.expires_at)},
+    }
