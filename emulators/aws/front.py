@@ -83,9 +83,10 @@ class Front:
     def _invoke(self, request: Request) -> Response:
         name = invoked_function(request)
         kind = request.header("X-Amz-Invocation-Type") or "RequestResponse"
-        if name is None or self.invoker is None or kind not in {"RequestResponse", "Event"}:
+        if name is None or kind not in {"RequestResponse", "Event"}:
             return Response(status=400, headers=(("x-amzn-ErrorType", "InvalidRequestContentException"),), body=b"{}")
-        found = self.invoker.invoke_by_name(name, request.body or b"{}", wait=kind == "RequestResponse")
+        wait = kind == "RequestResponse"
+        found = None if self.invoker is None else self.invoker.invoke_by_name(name, request.body or b"{}", wait=wait)
         if found is None:
             message = f"Function not found: arn:aws:lambda:{self.account}:function:{name}"
             headers = (
@@ -97,7 +98,7 @@ class Front:
         answered = [("Content-Type", "application/json"), ("X-Amz-Executed-Version", "$LATEST")]
         if failed:
             answered.append(("X-Amz-Function-Error", "Unhandled"))
-        return Response(status=200 if kind == "RequestResponse" else 202, headers=tuple(answered), body=payload)
+        return Response(status=200 if wait else 202, headers=tuple(answered), body=payload)
 
     def _ask_moto(self, request: Request) -> Response:
         answer: dict[str, Any] = {}

@@ -23,7 +23,7 @@ from emulators.aws.front import Front, Observer, StackDirectory
 from emulators.aws.gate import ADMIN, Gate
 from emulators.aws.gateway import Gateway
 from emulators.aws.hosts import Outcome, Pool
-from emulators.aws.iam import Access, parse_policy
+from emulators.aws.iam import Access, Policy, parse_policy
 from emulators.aws.locked import tamed
 from emulators.aws.project import API_FUNCTION, Function, Project, read_project
 from emulators.aws.pump import POLLER_ACTIONS, Pump
@@ -321,6 +321,10 @@ class AwsStack:
         With ``within`` only hosts that run an event, waiting up to that many seconds for one.
         """
         return self._pools[function].strike(within=within)
+
+    def admit(self, caller: str, policy: Policy) -> None:
+        """Give a caller beside the functions keys for client(), or put another policy in place of its own."""
+        self._gate.admit(caller, policy)
 
     def observe(self, observer: Observer) -> None:
         """Call ``observer`` before and after each request of a function to AWS, in that request's own
