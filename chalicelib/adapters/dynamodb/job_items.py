@@ -1,0 +1,217 @@
+"""How a job's status, its documents and its tales look as items. The one place that knows their attributes.
+
+The status is written at every step of a job's life and read in every listing, so it is kept under 1 KB in the
+plain case, the unit in which DynamoDB counts writes: short names, no attribute for what has its first value, legs
+and trail as JSON arrays, the trail's moments as microseconds since the job's creation.
+
+    v schema · n version · r revision · s state · si site · ow owner · na name · ix index · c created_at
+    u updated_at · l legs · e epoch · lu leased_until · ni native_id · oc outcome · x exit_code · fs failed_stage
+    er error · to told · xd exited · cr cancel_requested · h hold · cl cleanup · w waiting_for · p posted
+    t trail · tg tags · expires · site_bucket, site_due: the keys of the index ``site``
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import Any
+
+from chalicelib.adapters.dynamodb.encoding import (
+    SCHEMA,
+    document_sk,
+    expiry,
+    job_sk,
+    json_text,
+    key,
+    maybe_micros,
+    maybe_moment,
+    micros,
+    moment,
+    number_of,
+    tale_sk,
+    words_expire,
+)
+from chalicelib.core.ids import BatchId, JobRef, SiteId, UserId
+from chalicelib.core.job import Job, Leg, LegStatus, Mark, Outcome, Stage, State
+from chalicelib.core.ports.jobs import Tale
+from chalicelib.core.shards import site_shard
+from chalicelib.core.site_queue import Kind, site_due
+
+_STATES = {
+    State.NEW: "n",
+    State.STAGE_IN: "i",
+    State.STAGED: "d",
+    State.QUEUED: "q",
+    State.ACTIVE: "a",
+    State.STAGE_OUT: "o",
+    State.COMPLETED: "c",
+    State.FAILED: "f",
+    State.CANCELED: "x",
+}
+_LEGS = {
+    LegStatus.PENDING: "p",
+    LegStatus.MOVING: "m",
+    LegStatus.DONE: "d",
+    LegStatus.ABSENT: "a",
+    LegStatus.FAILED: "f",
+}
+_STATE_OF = {letter: state for state, letter in _STATES.items()}
+_LEG_OF = {letter: status for status, letter in _LEGS.items()}
+
+
+def status_key(ref: JobRef) -> dict[str, Any]:
+    return key(ref.user, job_sk(ref.number))
+
+
+def ref_of(item: Mapping[str, Any]) -> JobRef:
+    """The job that a status item, or its row in an index, is about."""
+    return JobRef(user=UserId(item["user"]), number=number_of(item["sk"]))
+
+
+def write_job(job: Job, retention: timedelta) -> dict[str, Any]:
+    """The status item, with its index keys, and its expiry if the job is final."""
+    return {
+        **status_key(job.ref),
+        "v": SCHEMA,
+        "n": job.version,
+        "r": job.revision,
+        "s": job.state.value,
+        "si": job.site,
+        "ow": job.owner,
+        "na": job.name,
+        "ix": job.index or None,
+        "c": micros(job.created_at),
+        "u": micros(job.updated_at),
+        "l": json_text([_write_leg(leg) for leg in job.legs]) if job.legs else None,
+        "e": job.epoch or None,
+        "lu": maybe_micros(job.leased_until),
+        "ni": job.native_id,
+        "oc": job.outcome.value if job.outcome else None,
+        "x": job.exit_code,
+        "fs": job.failed_stage.value if job.failed_stage else None,
+        "er": job.error,
+        "to": job.told,
+        "xd": job.exited,
+        "cr": job.cancel_requested or None,
+        "h": job.hold or None,
+        "cl": job.cleanup or None,
+        "w": json_text(sorted(job.waiting_for)) if job.waiting_for else None,
+        "p": job.posted,
+        "t": json_text([_write_mark(mark, job.created_at) for mark in job.trail]) if job.trail else None,
+        "tg": json_text(job.tags) if job.tags else None,
+        "expires": expiry(job.updated_at + retention) if job.state.final else None,
+        **_site_keys(job),
+    }
+
+
+def read_job(item: Mapping[str, Any], now: datetime) -> Job | None:
+    """The status, or None if it has expired: DynamoDB may take days to remove it."""
+    if "expires" in item and item["expires"] <= now.timestamp():
+        return None
+    created = moment(item["c"])
+    return Job(
+        ref=ref_of(item),
+        owner=item["ow"],
+        site=SiteId(item["si"]),
+        name=item["na"],
+        index=item.get("ix", 0),
+        created_at=created,
+        updated_at=moment(item["u"]),
+        state=State(item["s"]),
+        version=item["n"],
+        revision=item["r"],
+        legs=tuple(_read_leg(*leg) for leg in json.loads(item.get("l", "[]"))),
+        epoch=item.get("e", 0),
+        leased_until=maybe_moment(item.get("lu")),
+        native_id=item.get("ni"),
+        outcome=Outcome(item["oc"]) if "oc" in item else None,
+        exit_code=item.get("x"),
+        failed_stage=Stage(item["fs"]) if "fs" in item else None,
+        error=item.get("er"),
+        told=item.get("to"),
+        exited=item.get("xd"),
+        cancel_requested=item.get("cr", False),
+        hold=item.get("h", False),
+        cleanup=item.get("cl", False),
+        waiting_for=frozenset(json.loads(item.get("w", "[]"))),
+        posted=item.get("p"),
+        trail=tuple(_read_mark(created, *mark) for mark in json.loads(item.get("t", "[]"))),
+        tags=json.loads(item.get("tg", "{}")),
+    )
+
+
+def write_document(ref: JobRef, revision: int, document: Mapping[str, Any], expires: int) -> dict[str, Any]:
+    sk = document_sk(ref.number, revision)
+    return {**key(ref.user, sk), "v": SCHEMA, "doc": json_text(document), "expires": expires}
+
+
+def read_document(item: Mapping[str, Any]) -> Mapping[str, Any]:
+    found: dict[str, Any] = json.loads(item["doc"])
+    return found
+
+
+def write_tale(ref: JobRef, tale: Tale, written: datetime, retention: timedelta) -> dict[str, Any]:
+    sk = tale_sk(ref.number, tale.version)
+    expires = words_expire(written, retention)
+    return {**key(ref.user, sk), "v": SCHEMA, "tale": json_text(tale.detail), "expires": expires}
+
+
+def read_tale(item: Mapping[str, Any]) -> Tale:
+    return Tale(version=int(item["sk"].rpartition("#")[2]), detail=json.loads(item["tale"]))
+
+
+def site_bucket(site: SiteId, shard: int) -> str:
+    return f"{site}#{shard}"
+
+
+def site_key(kind: Kind, at: datetime) -> str:
+    """The sort key of the site index: by kind, then by time (16 digits reach the year 2286)."""
+    return f"{kind}#{micros(at):016d}"
+
+
+def _site_keys(job: Job) -> dict[str, Any]:
+    """Present only while the site has something to do with the job, which keeps the index small."""
+    due = site_due(job)
+    if due is None:
+        return {}
+    return {"site_bucket": site_bucket(job.site, site_shard(job.ref)), "site_due": site_key(*due)}
+
+
+def _write_leg(leg: Leg) -> list[Any]:
+    """[item, status, batch, files, bytes, error, share], without what is None at the end."""
+    found = [leg.item, _LEGS[leg.status], leg.batch, leg.files, leg.bytes, leg.error, leg.share]
+    while found[-1] is None:
+        found.pop()
+    return found
+
+
+def _read_leg(
+    item: int,
+    status: str,
+    batch: str | None = None,
+    files: int | None = None,
+    size: int | None = None,
+    error: str | None = None,
+    share: int | None = None,
+) -> Leg:
+    return Leg(
+        item=item,
+        status=_LEG_OF[status],
+        batch=None if batch is None else BatchId(batch),
+        files=files,
+        bytes=size,
+        error=error,
+        share=share,
+    )
+
+
+def _write_mark(mark: Mark, created: datetime) -> list[Any]:
+    """[version, microseconds since the creation, code, state, note], without an empty note."""
+    found = [mark.version, micros(mark.at) - micros(created), mark.code, _STATES[mark.state]]
+    return [*found, mark.note] if mark.note else found
+
+
+def _read_mark(created: datetime, version: int, after: int, code: str, state: str, note: str = "") -> Mark:
+    at = created + timedelta(microseconds=after)
+    return Mark(version=version, at=at, code=code, state=_STATE_OF[state], note=note)

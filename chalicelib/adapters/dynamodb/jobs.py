@@ -1,0 +1,113 @@
+"""Statuses, documents and tales in the table ``jobs``, and the queue of a site in its index ``site``."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime, timedelta
+from itertools import islice
+from typing import Any
+
+from chalicelib.adapters.dynamodb import desk_items, job_items
+from chalicelib.adapters.dynamodb.encoding import document_sk, job_sk, key, number_of, tale_sk
+from chalicelib.adapters.dynamodb.expressions import Piece
+from chalicelib.adapters.dynamodb.table import Refused, Table
+from chalicelib.core.desk import InboxItem
+from chalicelib.core.ids import JobNumber, JobRef, SiteId, UserId
+from chalicelib.core.job import Job
+from chalicelib.core.listing import read_marker, turn_page
+from chalicelib.core.ports.clock import Clock
+from chalicelib.core.ports.jobs import Page, Tale, Wanted
+from chalicelib.core.shards import SITE_SHARDS
+from chalicelib.core.site_queue import Kind
+
+_PAGE = 250
+"""Rows of one query of a listing: about 200 KB, well under the megabyte that a query can return."""
+
+
+class JobTable:
+    """``core.ports.jobs.Jobs`` in DynamoDB. Final jobs are kept for ``retention``."""
+
+    def __init__(self, table: Table, clock: Clock, retention: timedelta) -> None:
+        self._table, self._clock, self._retention = table, clock, retention
+
+    def get(self, ref: JobRef) -> Job | None:
+        found = self._table.get(job_items.status_key(ref))
+        return None if found is None else job_items.read_job(found, self._clock.now())
+
+    def get_many(self, refs: Sequence[JobRef]) -> Mapping[JobRef, Job]:
+        now = self._clock.now()
+        items = self._table.get_many([job_items.status_key(ref) for ref in refs])
+        found = (job_items.read_job(item, now) for item in items)
+        return {job.ref: job for job in found if job is not None}
+
+    def documents(self, wanted: Sequence[tuple[JobRef, int]]) -> Mapping[JobRef, Mapping[str, Any]]:
+        keys = [key(ref.user, document_sk(ref.number, revision)) for ref, revision in wanted]
+        found = {(item["user"], item["sk"]): item for item in self._table.get_many(keys)}
+        return {
+            ref: job_items.read_document(found[(ref.user, document_sk(ref.number, revision))])
+            for ref, revision in wanted
+        }
+
+    def save(self, job: Job, *, was: int, tales: Sequence[Tale] = (), fact: InboxItem | None = None) -> bool:
+        # Nobody has changed the status since it was read: what was derived from it still holds.
+        unchanged = Piece("#n = :was", {"was": was})
+        status = self._table.put(job_items.write_job(job, self._retention), unchanged)
+        others = [
+            self._table.put(job_items.write_tale(job.ref, tale, job.updated_at, self._retention)) for tale in tales
+        ]
+        if fact is not None:
+            others += desk_items.record(self._table, job.ref.user, fact, job.updated_at)
+        if not others:
+            return not isinstance(self._table.write(status), Refused)
+        # Tales go with their status or not at all. Put before it, the tale of a writer who then lost the race
+        # could replace the one that the winner's status already points at.
+        return not self._table.transact([status, *others])
+
+    def list(self, user: UserId, wanted: Wanted, limit: int, marker: str | None) -> Page:
+        before = None if marker is None else read_marker(marker)
+        return turn_page(self._newest_first(user, before, limit, wanted), wanted, limit)
+
+    def _newest_first(
+        self, user: UserId, before: JobNumber | None, limit: int, wanted: Wanted
+    ) -> Iterator[tuple[JobNumber, Job | None]]:
+        last = job_sk(10**10 - 1 if before is None else before - 1)
+        within = Piece("#user = :user AND #sk BETWEEN :first AND :last", {"user": user, "first": "J#", "last": last})
+        page = min(limit + 1, _PAGE) if wanted == Wanted() else _PAGE
+        now = self._clock.now()
+        for item in self._table.query(within, newest_first=True, page=page):
+            yield number_of(item["sk"]), job_items.read_job(item, now)
+
+    def tales(self, ref: JobRef) -> Sequence[Tale]:
+        its = f"{tale_sk(ref.number, 0).rpartition('#')[0]}#"
+        within = Piece("#user = :user AND begins_with(#sk, :its)", {"user": ref.user, "its": its})
+        return tuple(job_items.read_tale(item) for item in self._table.query(within))
+
+    def tale(self, ref: JobRef, version: int) -> Tale | None:
+        found = self._table.get(key(ref.user, tale_sk(ref.number, version)))
+        return None if found is None else job_items.read_tale(found)
+
+
+class SiteQueueIndex:
+    """``core.ports.jobs.SiteQueue`` in DynamoDB: one query for each shard of the site, merged by time."""
+
+    def __init__(self, table: Table) -> None:
+        self._table = table
+
+    def leasable(self, site: SiteId, limit: int, now: datetime) -> Sequence[JobRef]:
+        return self._due(site, limit, f"{Kind.LEASE}#", job_items.site_key(Kind.LEASE, now))
+
+    def commanded(self, site: SiteId, limit: int) -> Sequence[JobRef]:
+        return self._due(site, limit, f"{Kind.COMMAND}#", f"{Kind.COMMAND}#~")
+
+    def _due(self, site: SiteId, limit: int, first: str, last: str) -> Sequence[JobRef]:
+        shards = [self._shard(job_items.site_bucket(site, shard), limit, first, last) for shard in range(SITE_SHARDS)]
+        merged = heapq.merge(*shards, key=lambda item: str(item["site_due"]))
+        return [job_items.ref_of(item) for item in islice(merged, limit)]
+
+    def _shard(self, bucket: str, limit: int, first: str, last: str) -> Iterator[dict[str, Any]]:
+        within = Piece(
+            "#site_bucket = :bucket AND #site_due BETWEEN :first AND :last",
+            {"bucket": bucket, "first": first, "last": last},
+        )
+        return islice(self._table.query(within, index="site", page=limit), limit)

@@ -1,0 +1,44 @@
+"""The bell on an SQS queue: one message a ring, which names the user and says nothing else.
+
+What is to be done is on the user's desk; a message that is lost, late or doubled changes only when it is looked at.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+from chalicelib.adapters.aws_errors import aws
+from chalicelib.core.ids import UserId
+from chalicelib.core.ports.bell import LONGEST_DELAY
+
+
+class WakeQueue:
+    """``core.ports.bell.Bell`` on SQS. ``client`` gives a boto3 SQS client when first needed."""
+
+    def __init__(self, client: Callable[[], Any], url: str) -> None:
+        self._client, self._url = client, url
+
+    def ring(self, user: UserId, delay: int = 0) -> None:
+        if not 0 <= delay <= LONGEST_DELAY:
+            raise ValueError(f"a ring cannot be delayed by {delay} seconds")
+        with aws("sqs"):
+            self._client().send_message(QueueUrl=self._url, MessageBody=write_ring(user), DelaySeconds=delay)
+
+
+def write_ring(user: UserId) -> str:
+    """The body of a message."""
+    return json.dumps({"user": user})
+
+
+def read_ring(body: str) -> UserId:
+    """The user that a message's body names.
+
+    :raises ValueError: if it is not a ring of ours; it goes to the dead letters, and an alarm.
+    """
+    found = json.loads(body)
+    user = found.get("user") if isinstance(found, dict) else None
+    if not isinstance(user, str) or not user:
+        raise ValueError("the message is not a ring: it names no user")
+    return UserId(user)
