@@ -142,7 +142,7 @@ class WebSession:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SignInPolicy:
-    """Who may sign in at all. All empty, as outside loopback by default: nobody."""
+    """Who may sign in at all; domains, ids and usernames in lower case. All empty, the default off loopback: nobody."""
 
     anyone: bool = False
     domains: frozenset[str] = frozenset()
@@ -152,8 +152,8 @@ class SignInPolicy:
         """Whether any of the person's linked identities is named, or has a username of a named domain."""
         linked = ((claims.user, claims.username), *claims.identities)
         return self.anyone or any(
-            user in self.identities
-            or username in self.identities
+            user.lower() in self.identities
+            or username.lower() in self.identities
             or username.rpartition("@")[2].lower() in self.domains
             for user, username in linked
         )
