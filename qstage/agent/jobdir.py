@@ -27,6 +27,7 @@ from qstage.agent.wire import Kind
 
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+_MOST_LINKS = 20
 _TAIL = 4096
 """Bytes of output that a report carries at most."""
 
@@ -358,7 +359,7 @@ def _text(data: bytes, *, cut: bool) -> str:
 
 
 def _count(fd: int) -> tuple[int, int, tuple[str, ...]]:
-    """Files, bytes and links below a directory. Links are listed, at most 100, never followed."""
+    """Files, bytes and links below a directory. Links are listed, at most 20, never followed."""
     files, size = 0, 0
     links: list[str] = []
     waiting = [""]
@@ -374,7 +375,12 @@ def _count(fd: int) -> tuple[int, int, tuple[str, ...]]:
                 elif entry.is_file(follow_symlinks=False):
                     files += 1
                     size += entry.stat(follow_symlinks=False).st_size
-    return files, size, tuple(sorted(links)[:100])
+    return files, size, tuple(_shown(link) for link in sorted(links)[:_MOST_LINKS])
+
+
+def _shown(name: str) -> str:
+    """A name as text: bytes that are not UTF-8 are replaced."""
+    return os.fsencode(name).decode("utf-8", "replace")
 
 
 @contextmanager

@@ -26,7 +26,7 @@ from qstage.agent.rules import Phase, iso
 from qstage.agent.schedulers import WrongSite, open_scheduler
 from qstage.agent.wire import Answer, BadLease, Report, read_answer, read_command, read_lease
 from qstage.agent.work import Work
-from qstage.client import Client, Conflict, QstageError, Unavailable, Unreachable
+from qstage.client import Client, Conflict, InvalidDocument, QstageError, Unavailable, Unreachable
 
 log = logging.getLogger("qstage.agent")
 
@@ -93,7 +93,11 @@ class Agent:
 
     def _sync(self) -> None:
         sent = dict(list(self._journal.reports.items())[:_MOST_REPORTS])
-        answer = self._client.sync_site(self._config.site, self._body(sent))
+        try:
+            answer = self._client.sync_site(self._config.site, self._body(sent))
+        except InvalidDocument as error:
+            self._give_up(sent, error)
+            raise Unavailable(str(error)) from error
         self._synced = self._clock()
         self._next_seconds = max(0.2, float(answer.get("next_seconds") or 2.0))
         self._settle(sent, [read_answer(raw) for raw in answer.get("answers") or ()])
@@ -104,6 +108,16 @@ class Agent:
                 self._orders.obey(read_command(raw))
             except (BadLease, KeyError) as error:
                 log.warning("command not understood", extra={"job": raw.get("job"), "cause": str(error)})
+
+    def _give_up(self, sent: Mapping[int, Report], error: InvalidDocument) -> None:
+        """One report that the service cannot read must not keep back all others for ever."""
+        numbers = list(sent)
+        for fault in error.faults:
+            words = fault.pointer.split("/")
+            if words[1:2] == ["reports"] and words[2:3] and words[2].isdigit() and int(words[2]) < len(numbers):
+                number = numbers[int(words[2])]
+                log.error("report given up", extra={"job": sent[number].job, "cause": str(fault)})
+                self._journal.answered([number])
 
     def _body(self, sent: Mapping[int, Report]) -> dict[str, Any]:
         waiting = sum(held.phase in {Phase.LEASED, Phase.SUBMITTING} for held in self._journal.held.values())

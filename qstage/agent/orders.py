@@ -28,9 +28,13 @@ class Orders:
         self._journal = journal
         self._scheduler = scheduler
         self._clock = clock
+        self._refused: set[tuple[str, str]] = set()
+        """What was refused, so that a command that comes again is not answered again."""
 
     def obey(self, command: Command) -> None:
         """Do what a command says, if it was not done; log what could not be done now."""
+        if (command.job, command.command) in self._refused:
+            return
         held = self._journal.held.get(command.job)
         try:
             match command.command:
@@ -41,7 +45,12 @@ class Orders:
                 case "hold" | "release":
                     self._hold(command, held)
         except DirectoryRefused as error:
+            self._refused.add((command.job, command.command))
             self._say(command, "refused", detail=str(error))
+            log.warning(
+                "command refused",
+                extra={"job": command.job, "command": command.command, "cause": str(error)},
+            )
         except (SchedulerAway, OSError) as error:
             log.warning(
                 "command not done",

@@ -156,7 +156,7 @@ class Answer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FoundOutput:
-    """What was found where a job's output should be; ``links`` (at most 100) were not followed."""
+    """What was found where a job's output should be; ``links`` (at most 20) were not followed."""
 
     item: int
     kind: Kind

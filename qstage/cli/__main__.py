@@ -1,0 +1,5 @@
+"""``python -m qstage.cli``: the same as ``qstage``."""
+
+from qstage.cli import main
+
+main()

@@ -1,0 +1,1 @@
+"""The commands, one a file. ``qstage.cli.app`` lists them and loads the one that is called."""

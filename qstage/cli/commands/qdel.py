@@ -1,0 +1,39 @@
+"""``qstage qdel ID…``: ask for jobs to be canceled. As Cobalt's, it prints those it found."""
+
+from __future__ import annotations
+
+import click
+
+from qstage.cli.raw import RawCommand
+from qstage.cli.session import connect
+from qstage.cli.settings import load
+from qstage.client.errors import NotFound
+from qstage.cobalt.errors import UsageError
+from qstage.cobalt.jobids import deleted_report, parse_ids
+
+
+@click.command(cls=RawCommand)
+def qdel(words: tuple[str, ...]) -> int:
+    """Cancel jobs."""
+    try:
+        asked = parse_ids("qdel", list(words), prog="qstage qdel")
+    except UsageError as end:
+        click.echo(end.stdout, nl=False)
+        click.echo(end.stderr, nl=False, err=True)
+        return end.exit_code
+    settings = load()
+    client = connect(settings)
+    user = settings.login.username if settings.login else ""
+    deleted = []
+    for one in asked.ids:
+        try:
+            job = client.cancel(one)
+        except NotFound:
+            continue
+        if job.is_final and job.state != "canceled":
+            click.echo(f"qstage: job {one} has ended already ({job.state})", err=True)
+            continue
+        deleted.append((one, user))
+    report = deleted_report(deleted)
+    click.echo(report.stdout, nl=False)
+    return 0

@@ -1,0 +1,83 @@
+"""``qstage qstat``: Cobalt's table with our states, why jobs wait, and the login link under the table.
+
+Cobalt's options (``-f -l --header --sort --reverse -u``, ids), and ``--all`` (ended jobs too) and ``--json``.
+"""
+
+from __future__ import annotations
+
+import getpass
+import os
+import time
+from collections.abc import Iterable
+
+import click
+
+from qstage.cli import show
+from qstage.cli.raw import RawCommand
+from qstage.cli.session import connect
+from qstage.cli.settings import load
+from qstage.client import Client, Job, NotFound
+from qstage.cobalt.errors import UsageError
+from qstage.cobalt.qstat import Qstat, parse_qstat, render
+
+OWN = frozenset({"--all", "--json"})
+
+
+@click.command(cls=RawCommand)
+def qstat(words: tuple[str, ...]) -> int:
+    """Show jobs, in Cobalt's layout."""
+    own = OWN.intersection(words)
+    try:
+        request = parse_qstat([word for word in words if word not in OWN], environ=os.environ, prog="qstage qstat")
+        ids = _ids(request)
+    except UsageError as end:
+        click.echo(end.stdout, nl=False)
+        click.echo(end.stderr, nl=False, err=True)
+        return end.exit_code
+    settings = load()
+    client = connect(settings)
+    jobs = _named(client, ids) if ids else list(_listed(client, ended="--all" in own))
+    if ids and not jobs:
+        return 1  # as Cobalt: unknown ids alone are answered by silence
+    if "--json" in own:
+        show.json_out([job.raw for job in jobs])
+        return 0
+    user = (settings.login.username if settings.login else "") or client.me().username or getpass.getuser()
+    _print(client, jobs, request, user)
+    return 0
+
+
+def _ids(request: Qstat) -> list[int]:
+    if request.queues:
+        raise UsageError(1, stderr="-Q: the queues are the site's scheduler's; see: qstage site list\n")
+    wrong = [name for name in request.names if not name.isascii() or not name.isdigit()]
+    if wrong:
+        raise UsageError(1, stderr=f"{wrong[0]} is not a valid jobid or queue name\n")
+    return sorted({int(name) for name in request.names})
+
+
+def _named(client: Client, ids: Iterable[int]) -> list[Job]:
+    found = []
+    for one in ids:
+        try:
+            found.append(client.job(one))
+        except NotFound:
+            continue
+    return found
+
+
+def _listed(client: Client, *, ended: bool) -> Iterable[Job]:
+    """The user's jobs; those that have ended are asked for only with ``--all``."""
+    return (job for job in client.all_jobs() if ended or not job.is_final)
+
+
+def _print(client: Client, jobs: list[Job], request: Qstat, user: str) -> None:
+    from qstage.cli import listing
+
+    if listing.needs_document(request.header):
+        jobs = [job if job.document is not None else client.job(job.id) for job in jobs]
+    rows = [listing.row(job, user) for job in jobs]
+    chosen = [row for row in rows if request.user in (None, row.user)]
+    click.echo(render(chosen, request, time.time()), nl=False)
+    for line in listing.notes(jobs):
+        click.echo(line)

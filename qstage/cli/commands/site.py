@@ -1,0 +1,129 @@
+"""``qstage site``: compute sites."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import click
+
+from qstage.cli import show
+from qstage.cli.session import connect
+from qstage.cli.settings import load, save
+from qstage.cli.trouble import Refused
+
+SCHEDULERS = ("cobalt", "slurm", "pbs", "lsf", "flux", "local")
+
+
+@click.group()
+def site() -> None:
+    """Compute sites: where jobs run."""
+
+
+@site.command()
+@click.argument("file", required=False, type=click.Path(exists=True, dir_okay=False, allow_dash=True, path_type=Path))
+@click.option("--id", "site_id", help="Short name, lower case.")
+@click.option("--title", help="Long name.")
+@click.option("--scheduler", type=click.Choice(SCHEDULERS))
+@click.option(
+    "--map",
+    "mappings",
+    multiple=True,
+    metavar="COLLECTION:PATH=DIRECTORY",
+    help="A path on a collection and the same directory on the login node; the first is where jobs live.",
+)
+@click.option("--root", "roots", multiple=True, metavar="DIRECTORY", help="Below which data may be linked.")
+@click.option("--queue", help="Queue of jobs that name none.")
+@click.option("--account", help="Account of jobs that name none.")
+@click.option("--user", "users", multiple=True, metavar="USER", help="Who else may use it.")
+@click.option("--token-file", type=click.Path(path_type=Path), help="Write the agent's token here, mode 0600.")
+def create(
+    file: Path | None,
+    site_id: str | None,
+    title: str | None,
+    scheduler: str | None,
+    mappings: tuple[str, ...],
+    roots: tuple[str, ...],
+    queue: str | None,
+    account: str | None,
+    users: tuple[str, ...],
+    token_file: Path | None,
+) -> None:
+    """Register a site, from a JSON document or by options. The agent's token is shown this once."""
+    settings = load()
+    document = _read(file) if file else {}
+    given: dict[str, Any] = {
+        "id": site_id,
+        "title": title,
+        "scheduler": scheduler,
+        "mappings": [_mapping(text, settings.collection) for text in mappings],
+        "roots": list(roots),
+        "defaults": {name: value for name, value in (("queue_name", queue), ("account", account)) if value},
+        "users": list(users),
+    }
+    document |= {name: value for name, value in given.items() if value}
+    done = connect(settings).create_site(document)
+    if done.agent_token is None:
+        click.echo(f"site {done.site.id} was registered by an earlier request; its token was shown then", err=True)
+        return
+    if token_file is None:
+        click.echo(done.agent_token.reveal())
+        return
+    _write_token(token_file, done.agent_token.reveal())
+    click.echo(f"site {done.site.id} registered; its agent's token is in {token_file}")
+
+
+@site.command("list")
+@click.option("--json", "as_json", is_flag=True, help="Print what the service said.")
+def list_sites(as_json: bool) -> None:
+    """List the sites you may use."""
+    sites = connect().sites()
+    if as_json:
+        show.json_out([one.raw for one in sites])
+        return
+    default = load().site
+    rows = [(f"{one.id}{' (default)' if one.id == default else ''}", one.scheduler, one.title) for one in sites]
+    show.columns(("site", "scheduler", "title"), rows)
+
+
+@site.command("show")
+@click.argument("site_id", metavar="ID")
+def show_site(site_id: str) -> None:
+    """Show one site, as JSON."""
+    show.json_out(connect().site(site_id).raw)
+
+
+@site.command()
+@click.argument("site_id", metavar="ID")
+def use(site_id: str) -> None:
+    """Make ID the site of jobs that name none."""
+    save(replace(load(), site=site_id))
+
+
+def _read(file: Path) -> dict[str, Any]:
+    try:
+        raw = json.loads(sys.stdin.read() if str(file) == "-" else file.read_text())
+    except ValueError as error:
+        raise Refused(f"{file} is not JSON: {error}") from None
+    if not isinstance(raw, dict):
+        raise Refused(f"{file} is not a site document")
+    return raw
+
+
+def _mapping(text: str, collection: Any) -> dict[str, str]:
+    place, equals, directory = text.partition("=")
+    name, colon, path = place.partition(":")
+    if not equals or not colon:
+        raise Refused(f"--map {text!r} is not COLLECTION:PATH=DIRECTORY")
+    return {"collection": collection(name), "path": path, "directory": directory}
+
+
+def _write_token(path: Path, token: str) -> None:
+    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
+    with os.fdopen(fd, "w") as file:
+        os.fchmod(fd, 0o600)
+        file.write(f"{token}\n")
