@@ -1,9 +1,9 @@
 """What a signed AWS request wants to do: its IAM actions, the ARNs they touch, its condition keys.
 
-Owns the tables of the four services that the functions call: DynamoDB, KMS and SQS by their JSON protocols,
-and Lambda Invoke. An operation that is in no table is refused by name, so that nothing passes because nobody
-thought of it. Reads requests only; decides nothing. Sources: the Service Authorization Reference of each
-service.
+Owns the tables of the services that the functions call: DynamoDB, KMS, SQS and Secrets Manager by their
+JSON protocols, and Lambda Invoke. An operation that is in no table is refused by name, so that nothing
+passes because nobody thought of it. Reads requests only; decides nothing. Sources: the Service
+Authorization Reference of each service.
 """
 
 from __future__ import annotations
@@ -45,6 +45,10 @@ class Directory(Protocol):
         """The aliases of a KMS key, each beginning ``alias/``."""
         ...
 
+    def secret_arn(self, secret: str) -> str | None:
+        """The ARN of a secret from its name or ARN."""
+        ...
+
     def sealing_key(self, ciphertext: str) -> str | None:
         """The id of the key that made a (base64) ciphertext, which bears it in the clear."""
         ...
@@ -75,7 +79,7 @@ def read_call(request: Request, service: str, directory: Directory) -> Call:
     """
     if service == "lambda":
         return _lambda_call(request, directory)
-    readers: Mapping[str, _Reader] = {"dynamodb": _dynamodb, "kms": _kms, "sqs": _sqs}
+    readers: Mapping[str, _Reader] = {"dynamodb": _dynamodb, "kms": _kms, "sqs": _sqs, "secretsmanager": _secrets}
     target = request.header("X-Amz-Target") or ""
     operation = target.rpartition(".")[2]
     if service not in readers or not operation:
@@ -249,6 +253,14 @@ def _sqs(operation: str, body: dict[str, Any], directory: Directory) -> Iterator
     name = body["QueueName"] if by_name else urlsplit(body["QueueUrl"]).path.rpartition("/")[2]
     arn = f"arn:aws:sqs:{directory.region}:{directory.account}:{name}"
     yield Access(action=f"sqs:{_QUEUE_OPERATIONS[operation]}", resource=arn, context=_general(directory))
+
+
+def _secrets(operation: str, body: dict[str, Any], directory: Directory) -> Iterator[Access]:
+    if operation not in {"GetSecretValue", "DescribeSecret", "PutSecretValue"}:
+        raise UnjudgeableError("secretsmanager", operation)
+    unknown = f"arn:aws:secretsmanager:{directory.region}:{directory.account}:secret:unknown"
+    arn = directory.secret_arn(body["SecretId"]) or unknown
+    yield Access(action=f"secretsmanager:{operation}", resource=arn, context=_general(directory))
 
 
 _INVOKE = re.compile(r"/2015-03-31/functions/([^/]+)/invocations")

@@ -1,8 +1,8 @@
 """The AWS endpoint: what real boto3 clients reach by AWS_ENDPOINT_URL.
 
-Every request passes the gate; DynamoDB, KMS and SQS are then answered by moto in this process (or DynamoDB
-by Amazon's own DynamoDB Local), Lambda Invoke by the function's host. Owns the wiring of these and the
-observers that tests and the pump hang on it. Holds no rule of its own.
+Every request passes the gate; DynamoDB, KMS, SQS and Secrets Manager are then answered by moto in this
+process (or DynamoDB by Amazon's own DynamoDB Local), Lambda Invoke by the function's host. Owns the wiring
+of these and the observers that tests and the pump hang on it. Holds no rule of its own.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from urllib.parse import urlsplit
 from moto.kms.models import kms_backends
 from moto.kms.utils import KEY_ID_LEN
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
+from moto.secretsmanager.models import secretsmanager_backends
 
 from emulators.aws.access import Call, invoked_function
 from emulators.aws.gate import Gate, Passed
@@ -195,6 +196,10 @@ class StackDirectory:
     def key_aliases(self, arn: str) -> tuple[str, ...]:
         key = kms_backends[self.account][self.region].keys.get(arn.rpartition("/")[2])
         return tuple(sorted(key.aliases)) if key else ()
+
+    def secret_arn(self, secret: str) -> str | None:
+        found = secretsmanager_backends[self.account][self.region].secrets.values()
+        return next((one.arn for one in found if secret in {one.arn, one.name}), None)
 
     def sealing_key(self, ciphertext: str) -> str | None:
         try:

@@ -110,5 +110,5 @@ def _refusal(service: str, code: str, message: str) -> Response:
         name = "AccessDenied" if code == "AccessDeniedException" else "InvalidClientTokenId"
         headers.append(("x-amzn-query-error", f"{name};Sender"))
     body = {"__type": f"com.amazon.coral.service#{code}", "Message": message, "message": message}
-    status = 400 if service in {"dynamodb", "kms"} else 403
+    status = 400 if service in {"dynamodb", "kms", "secretsmanager"} else 403
     return Response(status=status, headers=tuple(headers), body=json.dumps(body).encode())

@@ -1,4 +1,4 @@
-"""Makes the tables, queues and keys of a CloudFormation template through any AWS-like endpoint.
+"""Makes the tables, queues, keys and secrets of a CloudFormation template through any AWS-like endpoint.
 
 The one definition of these resources is the template that is deployed; a local run, the contract tests on
 DynamoDB Local and a deployment therefore cannot drift. Kinds outside the table below (alarms, log groups,
@@ -15,7 +15,8 @@ from typing import Any
 from emulators.aws.template import TemplateError, pseudo_parameters, resolve
 
 TABLE, QUEUE, KEY, ALIAS = "AWS::DynamoDB::Table", "AWS::SQS::Queue", "AWS::KMS::Key", "AWS::KMS::Alias"
-KINDS = frozenset({TABLE, QUEUE, KEY, ALIAS})
+SECRET = "AWS::SecretsManager::Secret"
+KINDS = frozenset({TABLE, QUEUE, KEY, ALIAS, SECRET})
 ClientFactory = Callable[[str], Any]
 """From a service's name to a low-level boto3 client (no stubs are installed, hence Any)."""
 
@@ -192,9 +193,19 @@ def _make_alias(maker: _Maker, name: str, properties: dict[str, Any]) -> None:
     maker.done(name, properties["AliasName"])
 
 
+def _make_secret(maker: _Maker, name: str, properties: dict[str, Any]) -> None:
+    wanted = _take(
+        properties, frozenset({"Name", "Description", "SecretString"}), frozenset({"KmsKeyId", "Tags"}), name
+    )
+    wanted.setdefault("Name", f"{maker.stack}-{name}")
+    arn = maker.client("secretsmanager").create_secret(**wanted)["ARN"]
+    maker.done(name, arn, Id=arn)
+
+
 _MAKERS: Mapping[str, Callable[[_Maker, str, dict[str, Any]], None]] = {
     TABLE: _make_table,
     QUEUE: _make_queue,
     KEY: _make_key,
     ALIAS: _make_alias,
+    SECRET: _make_secret,
 }

@@ -13,6 +13,7 @@ import os
 import threading
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -33,7 +34,7 @@ from emulators.aws.settings import FunctionSettings
 from emulators.aws.template import join_templates, read_template, substitute_all
 from emulators.clock import Clock, FileClock, SystemClock
 
-_SERVICES = ("dynamodb", "kms", "sqs", "iam", "sts")
+_SERVICES = ("dynamodb", "kms", "sqs", "secretsmanager", "iam", "sts")
 _one_at_a_time = threading.Lock()
 
 
@@ -46,10 +47,10 @@ class AwsStack:
 
     ``environment`` maps a function's name, or ``*`` for all, to variables; they go before what the template
     gives it, and may hold ``${LogicalId}`` and ``${LogicalId.Attribute}``. ``policies`` maps a function's
-    name to a policy file other than the one `.chalice/config.json` names. ``hosts`` is how many processes a
-    function may have: by default ``api_hosts`` for the REST API, up to 2 for a queue, 1 for the rest.
-    ``dynamodb`` is the address of a DynamoDB Local to use for the tables instead of moto. Without a project
-    there is the endpoint alone.
+    name to a policy file other than the one `.chalice/config.json` names. ``secrets`` maps a secret's
+    logical id to its value. ``hosts`` is how many processes a function may have: by default ``api_hosts``
+    for the REST API, up to 2 for a queue, 1 for the rest. ``dynamodb`` is the address of a DynamoDB Local
+    to use for the tables instead of moto. Without a project there is the endpoint alone.
     """
 
     def __init__(
@@ -62,6 +63,8 @@ class AwsStack:
         environment: Mapping[str, Mapping[str, str]] | None = None,
         policies: Mapping[str, Path] | None = None,
         parameters: Mapping[str, str] | None = None,
+        secrets: Mapping[str, str] | None = None,
+        stack_name: str = "local",
         stage: str = "prod",
         gateway_stage: str = "api",
         api_hosts: int = 2,
@@ -78,6 +81,7 @@ class AwsStack:
         self.clock: Clock = FileClock(clock_file) if clock_file is not None else SystemClock()
         self._environment, self._policies = environment or {}, policies or {}
         self._parameters, self._dynamodb = parameters or {}, dynamodb
+        self._secrets, self._stack_name = secrets or {}, stack_name
         self._stage, self._gateway_stage = stage, gateway_stage
         self._sizes = {API_FUNCTION: api_hosts, **(hosts or {})}
         self._port, self._gateway_port = port, gateway_port
@@ -136,8 +140,12 @@ class AwsStack:
             self.client,
             account=self.account,
             region=self.region,
+            stack=self._stack_name,
             parameters=self._parameters,
         )
+        for name, value in self._secrets.items():
+            secret = self.created.refs[name]
+            self.client("secretsmanager").put_secret_value(SecretId=secret, SecretString=value)
         self._known.learn_tables(self.client("dynamodb"))
 
     def _start_project(self, directory: Path) -> None:
@@ -225,15 +233,22 @@ class AwsStack:
         )
 
     def _pump(self, function: Function) -> Pump:
-        source = function.queue
-        assert source is not None
+        assert function.queue is not None
+        source = replace(function.queue, queue=self._queue_name(function.name, function.queue.queue))
         arn = f"arn:aws:sqs:{self.region}:{self.account}:{source.queue}"
-        if arn not in {self.created.attributes[name, "Arn"] for name in self.created.ids(QUEUE)}:
-            raise StackError(f"{function.name}: the template makes no queue {source.queue}")
         for action in POLLER_ACTIONS:
             if refused := self._gate.refuses(function.name, Access(action=action, resource=arn, context={})):
                 raise StackError(f"{function.name}: its queue cannot invoke it: {refused}")
         return Pump(source, self._pools[function.name], account=self.account, region=self.region)
+
+    def _queue_name(self, function: str, said: str) -> str:
+        """The queue an event source means: by its name, with or without the stack's before it, or its
+        logical id."""
+        for logical_id in self.created.ids(QUEUE):
+            name = self.created.attributes[logical_id, "QueueName"]
+            if said in {logical_id, name, name.removeprefix(f"{self._stack_name}-")}:
+                return name
+        raise StackError(f"{function}: the template makes no queue {said}")
 
     def _on_call(self, seen: Any) -> None:
         if seen.status == 200 and seen.call.service == "sqs":

@@ -144,6 +144,16 @@ def test_a_grant_by_alias_condition_follows_the_alias(stack: AwsStack) -> None:
     assert refusal(kms.encrypt, KeyId="alias/none", Plaintext=b"x")[0] == "AccessDeniedException"
 
 
+def test_a_secret_is_read_by_who_may_alone(stack: AwsStack) -> None:
+    arn = stack.created.refs["Client"]
+    stack.client("secretsmanager").put_secret_value(SecretId=arn, SecretString="hush")
+    admit(stack, allow("secretsmanager:GetSecretValue", arn), name="reader")
+    admit(stack, allow("dynamodb:*"))
+    assert stack.client("secretsmanager", "reader").get_secret_value(SecretId=arn)["SecretString"] == "hush"
+    code, message = refusal(stack.client("secretsmanager", "caller").get_secret_value, SecretId=arn)
+    assert (code, arn in message) == ("AccessDeniedException", True)
+
+
 def test_a_queue_refuses_in_its_own_words(stack: AwsStack) -> None:
     admit(stack, allow("sqs:SendMessage", "arn:aws:sqs:*:*:small-dead"))
     sqs = stack.client("sqs", "caller")

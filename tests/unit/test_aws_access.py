@@ -10,6 +10,7 @@ from emulators.aws.access import UnjudgeableError, invoked_function, read_call, 
 from emulators.aws.web import Request
 
 ACCOUNT = "123456789012"
+SECRET = f"arn:aws:secretsmanager:eu-west-1:{ACCOUNT}:secret:globus-AbCdEf"
 TABLES = f"arn:aws:dynamodb:eu-west-1:{ACCOUNT}:table/"
 KEY = f"arn:aws:kms:eu-west-1:{ACCOUNT}:key/k-1"
 
@@ -27,6 +28,9 @@ class Known:
 
     def key_aliases(self, arn: str) -> tuple[str, ...]:
         return ("alias/tokens",) if arn == KEY else ()
+
+    def secret_arn(self, secret: str) -> str | None:
+        return SECRET if secret in {"globus", SECRET} else None
 
     def sealing_key(self, ciphertext: str) -> str | None:
         return base64.b64decode(ciphertext)[:3].decode()
@@ -144,6 +148,12 @@ def test_a_queue_is_named_by_the_end_of_its_url() -> None:
     assert wants("sqs", "AmazonSQS.GetQueueUrl", {"QueueName": "wake"}) == [("sqs:GetQueueUrl", arn)]
 
 
+def test_a_secret_is_judged_by_its_whole_arn_however_it_is_named() -> None:
+    for name in ("globus", SECRET):
+        wanted = wants("secretsmanager", "secretsmanager.GetSecretValue", {"SecretId": name})
+        assert wanted == [("secretsmanager:GetSecretValue", SECRET)]
+
+
 @pytest.mark.parametrize("name", ["seal", f"arn:aws:lambda:eu-west-1:{ACCOUNT}:function:seal"])
 def test_an_invoked_function_may_be_named_by_its_arn(name: str) -> None:
     path = f"/2015-03-31/functions/{name.replace(':', '%3A')}/invocations"
@@ -166,6 +176,7 @@ def test_an_invoked_function_may_be_named_by_its_arn(name: str) -> None:
         ("dynamodb", "", {"TableName": "jobs"}),
         ("kms", "TrentService.ScheduleKeyDeletion", {"KeyId": "k-1"}),
         ("sqs", "AmazonSQS.DeleteQueue", {"QueueUrl": "http://x/1/q"}),
+        ("secretsmanager", "secretsmanager.DeleteSecret", {"SecretId": "globus"}),
         ("s3", "", b""),
         ("lambda", "", b""),
     ],
