@@ -20,10 +20,15 @@ _IDEMPOTENCY_KEY = re.compile(r"[\x21-\x7e]{1,128}")
 def json_of(request: Request, shape: Shape) -> Any:
     """The body, read by ``shape``. Raises Invalid with every fault."""
     faults: list[Fault] = []
-    value = shape.read(_parsed(_raw(request, MOST_BYTES)), "", faults)
+    value = shape.read(raw_json(request), "", faults)
     if faults:
         raise Invalid(tuple(faults))
     return value
+
+
+def raw_json(request: Request) -> Any:
+    """The body as JSON, for readers that check it themselves."""
+    return _parsed(_raw(request, MOST_BYTES))
 
 
 def form_of(request: Request) -> dict[str, str]:
@@ -35,6 +40,12 @@ def form_of(request: Request) -> dict[str, str]:
 def query_of(request: Request) -> dict[str, str]:
     """The parameters of the query; of a repeated one the last."""
     return dict(request.query_params or {})
+
+
+def repeated_query(request: Request) -> dict[str, list[str]]:
+    """The parameters of the query with every value that each was given."""
+    query = request.query_params
+    return {} if query is None else {name: query.getlist(name) for name in query}
 
 
 def idempotency_key(request: Request) -> str | None:

@@ -1,4 +1,4 @@
-"""What the handlers of logins, keys and terminals reach for. ``wiring.services()`` gives an object that has these.
+"""What the handlers reach for. ``wiring.services()`` gives an object that has these.
 
 The import is inside: wiring reads the environment and names every adapter, which a test of a handler replaces.
 """
@@ -10,9 +10,13 @@ from typing import Protocol
 from chalicelib.core.ports.clock import Clock
 from chalicelib.service.access import Access
 from chalicelib.service.device import Devices
+from chalicelib.service.jobs import ManageJobs
 from chalicelib.service.keys import Keys
 from chalicelib.service.me import Me
+from chalicelib.service.posting import PostJobs
 from chalicelib.service.sign_in import SignIn
+from chalicelib.service.sites import ManageSites
+from chalicelib.service.sync import Syncing
 
 
 class Rooms(Protocol):
@@ -40,6 +44,18 @@ class Rooms(Protocol):
 
     @property
     def me(self) -> Me: ...
+
+    @property
+    def post_jobs(self) -> PostJobs: ...
+
+    @property
+    def jobs(self) -> ManageJobs: ...
+
+    @property
+    def sites(self) -> ManageSites: ...
+
+    @property
+    def syncing(self) -> Syncing: ...
 
 
 def rooms() -> Rooms:

@@ -7,17 +7,20 @@ from dataclasses import dataclass
 from chalicelib.core.consent import LoginDemand
 from chalicelib.core.desk import LoginNeed
 from chalicelib.core.ids import UserId
+from chalicelib.core.job import FINAL, State
 from chalicelib.core.ports.bell import Bell
 from chalicelib.core.ports.clock import Clock
 from chalicelib.core.ports.desks import Desks
+from chalicelib.core.ports.jobs import Jobs, Wanted
 from chalicelib.service import fresh
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Waking:
-    """Implements ``core.ports.auth.Wake`` and ``LoginNeeds`` on the user's desk."""
+    """Implements ``core.ports.auth.Wake`` and ``LoginNeeds``, and ``core.ports.tokens.LiveUsers``."""
 
     desks: Desks
+    jobs: Jobs
     bell: Bell
     clock: Clock
 
@@ -31,6 +34,14 @@ class Waking:
         """Why the user has to sign in, or None."""
         desk = self.desks.read(user)
         return None if desk is None or desk.plan.need is None else demand(desk.plan.need)
+
+    def has_live_jobs(self, user: UserId) -> bool:
+        """Whether any job of the user is not final."""
+        wanted = Wanted(states=frozenset(set(State) - FINAL))
+        page = self.jobs.list(user, wanted, 1, None)
+        while not page.jobs and page.marker is not None:
+            page = self.jobs.list(user, wanted, 1, page.marker)
+        return bool(page.jobs)
 
 
 def demand(need: LoginNeed) -> LoginDemand:
