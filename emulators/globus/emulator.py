@@ -9,6 +9,7 @@ from typing import Self
 from emulators.clock import Clock, SystemClock
 from emulators.globus.app import Application
 from emulators.globus.config import Client, Config, default_config
+from emulators.globus.control import Controls
 from emulators.globus.engine import Engine
 from emulators.globus.pace import Pace
 from emulators.globus.places import Places
@@ -21,7 +22,7 @@ class GlobusEmulator:
     """Globus Auth and Transfer on 127.0.0.1, with a directory under ``data`` for each collection that names none.
 
     State lives in memory and as long as the object. ``pace`` is by clock unless given; ``control`` serves the control
-    API under ``/_emulator``.
+    API under ``/_emulator``; ``controls`` does the same from within the process.
     """
 
     def __init__(
@@ -37,8 +38,9 @@ class GlobusEmulator:
         self.clock = clock or SystemClock()
         self.world = World(self.config, Places(self.config, Path(data)), self.clock, pace or Pace.by_clock())
         self.world.engine = Engine(self.world)
-        self._application = Application(self.world, url_map())
-        self._port, self._control = port, control
+        self._application = Application(self.world, url_map(control_api=control))
+        self._port = port
+        self.controls = Controls(self.world)
         self._server: Server | None = None
         self._thread: threading.Thread | None = None
 
@@ -107,8 +109,3 @@ class GlobusEmulator:
     def directory(self, name: str) -> Path:
         """The directory of a collection, by name or id."""
         return self.world.places.named(name).root.path
-
-    def settle(self) -> None:
-        """Wait until what is due for every live task has happened."""
-        with self.world.lock:
-            self.world.engine.settle(self.world.tasks.all_live())

@@ -10,10 +10,9 @@ from emulators.globus.world import World
 
 
 def task_document(world: World, task: Task) -> Document:
-    """The 52 fields that every task has in lists, with its type."""
+    """The 52 fields that every task has in a user's list."""
     options, transfer = task.options, task.type == "TRANSFER"
     return {
-        "DATA_TYPE": "task",
         "bytes_checksummed": task.bytes_checksummed,
         "bytes_transferred": task.bytes_transferred,
         "canceled_by_admin": task.canceled_by_admin,
@@ -59,7 +58,26 @@ def full_document(world: World, task: Task) -> Document:
     """What asking for one task adds."""
     local = {f"{side}_{name}": None for side in ("source", "destination") for name in ("base_path", "local_user")}
     status = {f"{side}_local_user_status": "NO_PERMISSION" for side in ("source", "destination")}
-    return {**task_document(world, task), **local, **status}
+    return {"DATA_TYPE": "task", **task_document(world, task), **local, **status}
+
+
+def admin_document(world: World, task: Task) -> Document:
+    """What an administrator of one of the collections sees of a task."""
+    sides = {}
+    for side, collection_id in (("source", task.source), ("destination", task.destination)):
+        place = None if collection_id is None else world.places.known(collection_id)
+        guest = place is not None and place.collection.kind == "guest"
+        sides.update(
+            {
+                f"{side}_host_endpoint": None,
+                f"{side}_host_endpoint_display_name": None,
+                f"{side}_host_endpoint_id": place.collection.host_id if place is not None and guest else None,
+                f"{side}_host_path": None,
+                f"{side}_mapped_collection_display_name": None,
+                f"{side}_mapped_collection_id": None,
+            }
+        )
+    return {**full_document(world, task), **sides, "owner_string": world.account(task.owner).primary.username}
 
 
 def _endpoint(world: World, side: str, collection_id: str | None) -> Document:

@@ -26,7 +26,7 @@ class Run:
         self.world = engine.world
         self.task = task
         self.modelled = 0.0
-        self._start = 0.0
+        self._start = engine.world.now()
         self._waiting = False
         self._over: Callable[[], bool] | None = None
         self._held: Hold | None = None
@@ -37,7 +37,6 @@ class Run:
         work = transferring.transfer if task.type == "TRANSFER" else deleting.delete
         try:
             with self.world.lock:
-                self._start = self.world.now()
                 task.started = True
                 task.nice_status = "OK"
                 details = '{\n  "type": "GridFTP Transfer",\n  "concurrency": 2\n}'

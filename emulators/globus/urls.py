@@ -7,7 +7,10 @@ from collections.abc import Callable
 from werkzeug.routing import Map, Rule
 from werkzeug.wrappers import Response
 
+from emulators.globus import admin_responses as admin
 from emulators.globus import auth_responses as auth
+from emulators.globus import bookmark_responses as bookmarks
+from emulators.globus import control_responses as control
 from emulators.globus import endpoint_responses as endpoints
 from emulators.globus import login_responses as login
 from emulators.globus import operation_responses as operations
@@ -56,11 +59,41 @@ _TRANSFER: list[tuple[str, str, Handler]] = [
     ("GET", "/endpoint/<collection_id>", endpoints.get_endpoint),
     ("GET", "/endpoint/<collection_id>/server_list", endpoints.server_list),
     ("GET", "/endpoint_search", endpoints.endpoint_search),
+    ("GET", "/endpoint/<collection_id>/my_effective_pause_rule_list", admin.effective_rules),
+    ("GET", "/bookmark_list", bookmarks.bookmark_list),
+    ("POST", "/bookmark", bookmarks.create),
+    ("GET", "/bookmark/<bookmark_id>", bookmarks.get),
+    ("PUT", "/bookmark/<bookmark_id>", bookmarks.rename),
+    ("DELETE", "/bookmark/<bookmark_id>", bookmarks.delete),
+    ("GET", "/endpoint_manager/monitored_endpoints", admin.monitored),
+    ("GET", "/endpoint_manager/endpoint/<collection_id>", admin.get_endpoint),
+    ("GET", "/endpoint_manager/task_list", admin.task_list),
+    ("GET", "/endpoint_manager/task/<task_id>", admin.get_task),
+    ("GET", "/endpoint_manager/task/<task_id>/event_list", admin.event_list),
+    ("GET", "/endpoint_manager/task/<task_id>/pause_info", admin.pause_info),
+    ("GET", "/endpoint_manager/task/<task_id>/successful_transfers", admin.successful_transfers),
+    ("GET", "/endpoint_manager/task/<task_id>/skipped_errors", admin.skipped_errors),
+    ("POST", "/endpoint_manager/admin_cancel", admin.cancel),
+    ("GET", "/endpoint_manager/admin_cancel/<cancel_id>", admin.cancel_status),
+    ("POST", "/endpoint_manager/admin_pause", admin.pause),
+    ("POST", "/endpoint_manager/admin_resume", admin.resume),
+    ("GET", "/endpoint_manager/pause_rule_list", admin.rule_list),
+    ("POST", "/endpoint_manager/pause_rule", admin.create_rule),
+    ("GET", "/endpoint_manager/pause_rule/<rule_id>", admin.get_rule),
+    ("PUT", "/endpoint_manager/pause_rule/<rule_id>", admin.update_rule),
+    ("DELETE", "/endpoint_manager/pause_rule/<rule_id>", admin.delete_rule),
+]
+
+_CONTROL: list[tuple[str, str, Handler]] = [
+    ("GET", "/_emulator", control.overview),
+    ("GET", "/_emulator/requests", control.requests_seen),
+    ("POST", "/_emulator/<verb>", control.act),
 ]
 
 
-def url_map() -> Map:
-    """The map of all that is covered."""
+def url_map(*, control_api: bool) -> Map:
+    """The map of all that is covered; the control API only where it was asked for."""
     rows = [*_AUTH, *((method, f"/v0.10{path}", handler) for method, path, handler in _TRANSFER)]
+    rows += _CONTROL if control_api else []
     rules = [Rule(path, methods=[method], endpoint=handler) for method, path, handler in rows]
     return Map(rules, strict_slashes=False, merge_slashes=False)

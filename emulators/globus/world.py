@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from emulators.clock import Clock
 from emulators.globus.auth_models import AuthBook
+from emulators.globus.bookmarks import Bookmarks
 from emulators.globus.config import Collection, Config, Policy, Settings
 from emulators.globus.faults import FaultBoard
 from emulators.globus.limits import RateMeter
@@ -43,6 +44,8 @@ class World:
         self.places = places
         self.tasks = TaskBook()
         self.pauses = Pauses()
+        self.bookmarks = Bookmarks()
+        self.admin_cancels: dict[str, list[str]] = {}
         self.meter = RateMeter(config.settings)
         self.faults = FaultBoard()
 
