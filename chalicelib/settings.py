@@ -16,7 +16,7 @@ class BadSetting(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """See ``docs/configuration.md`` for what each is for. Times are durations, names are those of AWS resources."""
+    """Names are those of AWS resources. A function is told only what it needs; what it was not told is empty."""
 
     base_url: str
     """Where the API is reached, with its stage prefix and without a slash at the end."""
@@ -61,15 +61,15 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
         raise BadSetting("QSTAGE_CLOCK_FILE turns the clock of a stack on one machine; a deployment must not set it")
     return Settings(
         base_url=base_url,
-        jobs_table=_text(environment, "QSTAGE_JOBS_TABLE"),
-        tokens_table=_text(environment, "QSTAGE_TOKENS_TABLE"),
-        logins_table=_text(environment, "QSTAGE_LOGINS_TABLE"),
-        places_table=_text(environment, "QSTAGE_PLACES_TABLE"),
-        wake_queue_url=_text(environment, "QSTAGE_WAKE_QUEUE_URL"),
-        token_key=_text(environment, "QSTAGE_TOKEN_KEY"),
-        globus_client_id=_text(environment, "QSTAGE_GLOBUS_CLIENT_ID"),
-        globus_secret=_text(environment, "QSTAGE_GLOBUS_SECRET"),
-        exchange_function=_text(environment, "QSTAGE_EXCHANGE_FUNCTION"),
+        jobs_table=environment.get("QSTAGE_JOBS_TABLE", ""),
+        tokens_table=environment.get("QSTAGE_TOKENS_TABLE", ""),
+        logins_table=environment.get("QSTAGE_LOGINS_TABLE", ""),
+        places_table=environment.get("QSTAGE_PLACES_TABLE", ""),
+        wake_queue_url=environment.get("QSTAGE_WAKE_QUEUE_URL", ""),
+        token_key=environment.get("QSTAGE_TOKEN_KEY", ""),
+        globus_client_id=environment.get("QSTAGE_GLOBUS_CLIENT_ID", ""),
+        globus_secret=environment.get("QSTAGE_GLOBUS_SECRET", ""),
+        exchange_function=environment.get("QSTAGE_EXCHANGE_FUNCTION", ""),
         allowed_domains=_words(environment, "QSTAGE_ALLOWED_DOMAINS"),
         allowed_identities=_words(environment, "QSTAGE_ALLOWED_IDENTITIES"),
         retention=timedelta(days=_number(environment, "QSTAGE_RETENTION_DAYS", 180)),

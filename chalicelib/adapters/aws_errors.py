@@ -33,7 +33,7 @@ _PASSING = frozenset(
 @contextmanager
 def aws(service: str) -> Iterator[None]:
     """Run a call of a boto3 client; raises FarSide (transient) for what can pass."""
-    from botocore.exceptions import ClientError, ConnectionError, HTTPClientError  # type: ignore[import-untyped]
+    from botocore.exceptions import ClientError, ConnectionError, HTTPClientError
 
     try:
         yield

@@ -159,7 +159,7 @@ class LoginTable:
     def _put(self, item: Item, mine: Callable[[Item], bool] | None = None, **condition: Any) -> bool:
         """Put; False if the condition fails. boto3 repeats a call whose answer got lost, and then the item that
         fails the condition is the one just put: ``mine`` tells."""
-        from botocore.exceptions import ClientError  # type: ignore[import-untyped]
+        from botocore.exceptions import ClientError
 
         if mine is not None:
             condition["ReturnValuesOnConditionCheckFailure"] = "ALL_OLD"

@@ -82,7 +82,7 @@ class TokenTable:
     def _write(self, call: str, mine: Callable[[TokenRecord], bool], **arguments: Any) -> bool:
         """A conditional write. boto3 repeats a call whose answer got lost, and then the first one's own result
         fails the condition: ``mine`` tells whether what is stored is just that."""
-        from botocore.exceptions import ClientError  # type: ignore[import-untyped]
+        from botocore.exceptions import ClientError
 
         try:
             with aws("dynamodb"):

@@ -111,7 +111,7 @@ class Table:
 
     def write(self, write: Write, *, returning: bool = False) -> dict[str, Any] | Refused:
         """Carry one write out. ``returning`` answers an update with the item as it is after it, else {}."""
-        from botocore.exceptions import ClientError  # type: ignore[import-untyped]
+        from botocore.exceptions import ClientError
 
         asked: dict[str, Any] = {"ReturnValues": "ALL_NEW"} if returning else {}
         if "ConditionExpression" in write.request:
