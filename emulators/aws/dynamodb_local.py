@@ -126,7 +126,7 @@ class DynamoDBLocal:
 
     def client(self) -> Any:
         """A low-level boto3 client; any keys do."""
-        import boto3  # type: ignore[import-untyped]
+        import boto3
 
         return boto3.client(
             "dynamodb",

@@ -296,8 +296,8 @@ class AwsStack:
 
     def client(self, service: str, function: str = ADMIN) -> Any:
         """A low-level boto3 client with the administrator's keys, or a function's."""
-        import boto3  # type: ignore[import-untyped]
-        from botocore.config import Config  # type: ignore[import-untyped]
+        import boto3
+        from botocore.config import Config
 
         keys = self._gate.keys[function]
         return boto3.client(
