@@ -30,6 +30,8 @@ class Event(StrEnum):
     PROGRESS = "Progress"
     TASK_START = "Task_Start"
     KILL = "Kill"
+    EXPIRE = "Expire"
+    FORCE = "Force"
     TASK_END = "Task_End"
 
 
@@ -44,7 +46,9 @@ TABLE: Mapping[tuple[State, Event], State] = {
     (State.RESOURCE_PROLOGUE, Event.TASK_START): State.RUNNING,
     (State.RESOURCE_PROLOGUE, Event.KILL): State.RESOURCE_EPILOGUE,
     (State.RUNNING, Event.KILL): State.KILLING,
+    (State.RUNNING, Event.EXPIRE): State.KILLING,
     (State.RUNNING, Event.TASK_END): State.RESOURCE_EPILOGUE,
+    (State.KILLING, Event.FORCE): State.KILLING,
     (State.KILLING, Event.TASK_END): State.RESOURCE_EPILOGUE,
     (State.RESOURCE_EPILOGUE, Event.PROGRESS): State.JOB_EPILOGUE,
     (State.JOB_EPILOGUE, Event.PROGRESS): State.TERMINAL,
@@ -127,6 +131,8 @@ def release(job: Job, now: float) -> Step:
 def satisfy(job: Job, parent: str, score: float, now: float) -> Step:
     """Mark one dependency as satisfied; when all are, the dependency hold goes and the score is inherited."""
     before = job.dep_hold
+    if job.state not in (State.READY, State.HOLD):
+        return job, ()
     job = replace(job, satisfied=job.satisfied | {parent})
     if not before or job.dep_hold or job.state is not State.HOLD:
         return job, ()
@@ -136,6 +142,8 @@ def satisfy(job: Job, parent: str, score: float, now: float) -> Step:
 def free_dependencies(job: Job, now: float) -> Step:
     """Forget what the job depends on (``qrls --dependencies``)."""
     before = job.dep_hold
+    if job.state not in (State.READY, State.HOLD):
+        return job, ()
     job = replace(job, spec=replace(job.spec, dependencies=()), dep_failed=False)
     if not before or job.state is not State.HOLD:
         return job, ()
@@ -209,15 +217,15 @@ def _already_going(job: Job) -> str:
 def expire(job: Job, now: float) -> Step:
     """End a job whose walltime is over."""
     spec = job.spec
-    job = replace(_move(job, Event.KILL, now), killed_for=TIME_LIMIT)
+    job = replace(_move(job, Event.EXPIRE, now), killed_for=TIME_LIMIT)
     fields = _with_account({"Resource_List": resource_list(spec), "user": spec.user}, spec)
     text = "Info: maximum execution time exceeded; initiating job termination"
     return job, (CobaltLog(text), Record("A", fields), Signal(signal.SIGTERM))
 
 
-def force(job: Job) -> Step:
+def force(job: Job, now: float) -> Step:
     """Send SIGKILL to a job that did not go when told to."""
-    return replace(job, forced=True), (Signal(signal.SIGKILL),)
+    return replace(_move(job, Event.FORCE, now), forced=True), (Signal(signal.SIGKILL),)
 
 
 def task_ended(job: Job, exit_status: int | None, now: float) -> Step:

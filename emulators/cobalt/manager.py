@@ -158,7 +158,7 @@ class QueueManager:
         elif job.state is State.RUNNING and now >= (job.task_started or now) + job.walltime_seconds:
             self._apply(life.expire(job, now))
         elif job.state is State.KILLING and not job.forced and now >= job.entered + self.settings.kill_delay:
-            self._apply(life.force(job))
+            self._apply(life.force(job, now))
 
     def _sweep_dependencies(self) -> None:
         """Mark the jobs whose parents are gone and did not satisfy them: they wait for ever."""

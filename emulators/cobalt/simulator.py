@@ -21,10 +21,10 @@ from emulators.cobalt.desk import Desk
 from emulators.cobalt.install import install
 from emulators.cobalt.journal import Journal
 from emulators.cobalt.manager import QueueManager
+from emulators.cobalt.server import Server
 from emulators.cobalt.settings import Settings
 from emulators.cobalt.store import Store
 from emulators.cobalt.tasks import Tasks
-from emulators.cobalt.wire import Server
 
 _GRACE = 0.7  # seconds between SIGTERM and SIGKILL when the simulator itself stops
 
