@@ -7,7 +7,6 @@ pass costs one bounded read a page, and the caller goes on by the marker. Reads 
 from __future__ import annotations
 
 import base64
-import binascii
 import re
 from collections.abc import Iterable
 
@@ -59,7 +58,7 @@ def read_marker(marker: str) -> JobNumber:
     """
     try:
         text = base64.b64decode(marker + "=" * (-len(marker) % 4), altchars=b"-_", validate=True).decode("ascii")
-    except (binascii.Error, UnicodeError) as malformed:
+    except ValueError as malformed:  # binascii.Error and UnicodeError are both
         raise ValueError("is not a marker of this listing") from malformed
     found = _MARKER.fullmatch(text)
     if found is None:

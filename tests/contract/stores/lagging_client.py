@@ -1,0 +1,48 @@
+"""A DynamoDB client whose indexes lag: they answer as of some writes ago, as real ones may.
+
+Every write that took place is carried out again, later, on a second set of the same tables; an index is asked
+there. The tables themselves are asked directly, so strong reads stay strong.
+"""
+
+import copy
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+_WRITES = ("put_item", "update_item", "delete_item", "batch_write_item", "transact_write_items")
+
+
+class LaggingClient:
+    """``behind`` is the client that keeps the second set, under the same table names."""
+
+    def __init__(self, ahead: Any, behind: Any, lag: int) -> None:
+        self._ahead, self._behind, self._lag = ahead, behind, lag
+        self._coming: deque[tuple[str, dict[str, Any]]] = deque()
+
+    def catch_up(self) -> None:
+        """Let the indexes come up to date."""
+        self._replay(0)
+
+    def query(self, **request: Any) -> Any:
+        if "IndexName" not in request:
+            return self._ahead.query(**request)
+        self._replay(self._lag)
+        return self._behind.query(**request)
+
+    def __getattr__(self, call: str) -> Callable[..., Any]:
+        if call not in _WRITES:
+            return getattr(self._ahead, call)  # type: ignore[no-any-return]
+
+        def write(**request: Any) -> Any:
+            kept = copy.deepcopy(request)
+            answer = getattr(self._ahead, call)(**request)
+            kept.pop("ClientRequestToken", None)
+            self._coming.append((call, kept))
+            return answer
+
+        return write
+
+    def _replay(self, but: int) -> None:
+        while len(self._coming) > but:
+            call, request = self._coming.popleft()
+            getattr(self._behind, call)(**request)

@@ -1,0 +1,153 @@
+"""Statuses, documents and tales: one suite over every store of jobs."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from store_samples import NOON, a_fact, a_full_job, a_job, at_once, new_user, ref
+
+from chalicelib.core.ids import JobNumber
+from chalicelib.core.job import Job, Outcome, State
+from chalicelib.core.ports.jobs import Tale, Wanted
+
+if TYPE_CHECKING:
+    from conftest import Stores
+
+
+def put(stores: Stores, *jobs: Job) -> None:
+    stores.postings.put_rows([(job, {"name": job.name, "number": job.ref.number}) for job in jobs])
+
+
+def step(job: Job, **fields: object) -> Job:
+    """The job one version on."""
+    return replace(job, version=job.version + 1, updated_at=job.updated_at + timedelta(seconds=1), **fields)  # type: ignore[arg-type]
+
+
+def test_a_status_comes_back_exactly_as_it_was_saved(stores: Stores) -> None:
+    at = ref(new_user())
+    put(stores, a_job(at))
+    full = a_full_job(at)
+    assert stores.jobs.save(full, was=1)
+    assert stores.jobs.get(at) == full
+    assert stores.jobs.get_many([at]) == {at: full}
+
+
+def test_a_job_that_nobody_posted_is_not_there(stores: Stores) -> None:
+    user = new_user()
+    put(stores, a_job(ref(user)))
+    assert stores.jobs.get(ref(user, 1002)) is None
+    assert stores.jobs.get(ref(new_user())) is None
+
+
+def test_many_statuses_are_read_at_once_and_those_that_are_missing_are_left_out(stores: Stores) -> None:
+    user = new_user()
+    jobs = [a_job(ref(user, number)) for number in range(1001, 1251)]
+    put(stores, *jobs)
+    asked = [ref(user, number) for number in (*range(990, 1260), 1001, 1001)]
+    assert stores.jobs.get_many(asked) == {job.ref: job for job in jobs}
+    assert stores.jobs.get_many([]) == {}
+
+
+def test_documents_come_back_as_they_were_sent_however_large(stores: Stores) -> None:
+    user = new_user()
+    documents = {
+        ref(user, 1001 + index): {"name": "ünïcode ☃", "nothing": None, "half": 0.5, "text": "é" * 125_000, "n": index}
+        for index in range(70)
+    }
+    for start in range(0, len(documents), 10):  # a request to the API is 5 MB at most
+        stores.postings.put_rows([(a_job(at), document) for at, document in [*documents.items()][start : start + 10]])
+    assert stores.jobs.documents([(at, 1) for at in documents]) == documents
+
+
+def test_a_status_is_replaced_only_in_the_version_that_was_read(stores: Stores) -> None:
+    first = a_job(ref(new_user()))
+    put(stores, first)
+    second = step(first, state=State.STAGE_IN)
+    assert stores.jobs.save(second, was=1)
+    assert not stores.jobs.save(second, was=1)
+    assert not stores.jobs.save(step(first, hold=True), was=1)
+    assert stores.jobs.get(first.ref) == second
+
+
+def test_a_status_that_was_never_put_cannot_be_saved(stores: Stores) -> None:
+    job = a_job(ref(new_user()))
+    assert not stores.jobs.save(job, was=1)
+    assert stores.jobs.get(job.ref) is None
+
+
+def test_a_save_that_lost_leaves_no_trace_of_its_fact_and_its_tale(stores: Stores) -> None:
+    user = new_user()
+    first = a_job(ref(user))
+    put(stores, first)
+    won, lost = step(first, native_id="1"), step(first, native_id="2")
+    assert stores.jobs.save(won, was=1, tales=[Tale(version=2, detail={"words": "of the winner"})])
+    assert not stores.jobs.save(lost, was=1, tales=[Tale(version=2, detail={"words": "of the loser"})], fact=a_fact())
+    assert stores.jobs.tale(first.ref, 2) == Tale(version=2, detail={"words": "of the winner"})
+    assert stores.desks.inbox(user, 10) == []
+    assert stores.desks.read(user) is None
+
+
+def test_a_save_with_a_fact_puts_it_in_the_inbox_and_wakes_the_desk(stores: Stores) -> None:
+    user = new_user()
+    first = a_job(ref(user))
+    put(stores, first)
+    assert stores.jobs.save(step(first), was=1, fact=a_fact())
+    desk = stores.desks.read(user)
+    assert desk is not None
+    assert (desk.seq, desk.wake_at) == (1, NOON + timedelta(seconds=1))
+    assert list(stores.desks.inbox(user, 10)) == [a_fact()]
+
+
+def test_tales_are_told_oldest_first_and_one_by_one(stores: Stores) -> None:
+    user = new_user()
+    job = a_job(ref(user))
+    put(stores, job, a_job(ref(user, 1002)))
+    for version in range(2, 13):
+        job, was = step(job), job.version
+        assert stores.jobs.save(job, was=was, tales=[Tale(version=version, detail={"n": version, "t": ["é"]})])
+    assert [tale.version for tale in stores.jobs.tales(job.ref)] == list(range(2, 13))
+    assert stores.jobs.tale(job.ref, 7) == Tale(version=7, detail={"n": 7, "t": ["é"]})
+    assert stores.jobs.tale(job.ref, 70) is None
+    assert list(stores.jobs.tales(ref(user, 1002))) == []
+
+
+def test_a_final_job_is_kept_for_the_retention_and_no_longer(stores: Stores) -> None:
+    user = new_user()
+    first = a_job(ref(user))
+    put(stores, first, a_job(ref(user, 1002)))
+    done = step(first, state=State.COMPLETED, outcome=Outcome.OK, exit_code=0)
+    assert stores.jobs.save(done, was=1)
+    stores.clock.turn(timedelta(days=180))
+    assert stores.jobs.get(done.ref) == done
+    stores.clock.turn(timedelta(seconds=3))
+    assert stores.jobs.get(done.ref) is None
+    assert list(stores.jobs.get_many([done.ref, ref(user, 1002)])) == [ref(user, 1002)]
+    assert [job.ref.number for job in stores.jobs.list(user, Wanted(), 10, None).jobs] == [JobNumber(1002)]
+
+
+def test_of_many_who_save_the_same_version_one_succeeds_each_time(stores: Stores) -> None:
+    user = new_user()
+    job = a_job(ref(user))
+    put(stores, job)
+    for _ in range(6):
+        tries = [step(job, native_id=str(writer)) for writer in range(6)]
+        answers = at_once([lambda one=one, was=job.version: stores.jobs.save(one, was=was) for one in tries])  # type: ignore[misc]
+        assert answers.count(True) == 1
+        job = tries[answers.index(True)]
+        assert stores.jobs.get(job.ref) == job
+
+
+def test_facts_that_are_recorded_at_once_are_all_counted(stores: Stores) -> None:
+    user = new_user()
+    jobs = [a_job(ref(user, number)) for number in range(1001, 1013)]
+    put(stores, *jobs)
+    answers = at_once(
+        [lambda job=job: stores.jobs.save(step(job), was=1, fact=a_fact(job.ref.number)) for job in jobs]  # type: ignore[misc]
+    )
+    desk = stores.desks.read(user)
+    assert all(answers)
+    assert desk is not None
+    assert desk.seq == len(jobs)
+    assert len(stores.desks.inbox(user, 100)) == len(jobs)
