@@ -88,6 +88,22 @@ class Browser:
             reply = self._submit(reply, username, deny, decision)
         raise SignInError("the login pages go round in circles")
 
+    def press(self, url: str, decision: str) -> str:
+        """Open a page of the application, press the button of its form that says ``decision``, and return the
+        address of the page that answers. Raises ``SignInError`` if there is no such button, or it does not work."""
+        reply = self.session.get(url)
+        reader = _FormReader()
+        reader.feed(reply.text)
+        for form in reader.forms:
+            buttons = [pair for pair in form.buttons if pair[1] == decision]
+            if buttons:
+                fields = [(name, value) for name, value, selected in form.fields if selected]
+                answer = self.session.post(urljoin(reply.url, form.action), data=fields + buttons[:1])
+                if answer.ok:
+                    return answer.url
+                reader.feed(answer.text)
+        raise SignInError(f"{reply.status_code}: {' '.join(' '.join(reader.text).split())[-300:]}")
+
     def _to_pages(self, url: str) -> tuple[requests.Response, str]:
         """Open the link and follow it until the authorization page has answered."""
         for _ in range(8):
