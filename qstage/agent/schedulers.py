@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import shutil
 import subprocess
 from collections.abc import Collection, Mapping
@@ -31,7 +32,8 @@ if TYPE_CHECKING:
 COMMAND_TIMEOUT = 60.0
 """Seconds that a scheduler's command may take."""
 
-_NAME_ATTRIBUTE = {"slurm": "slurm.job-name", "pbs": "pbs.N", "pbs_classic": "pbs_classic.N", "lsf": "lsf.J"}
+_OWN_SHIM = re.compile(rb"\bqstage['\"]?\s+(qsub|qstat|qdel)\b")
+_NAME_ATTRIBUTE = {"slurm": "slurm.job-name", "pbs": "pbs.N", "pbs_classic": "pbs.N", "lsf": "lsf.J"}
 """PSI/J 0.9 never names a job; these directives do."""
 
 _FIND = {
@@ -128,21 +130,35 @@ def open_scheduler(name: str, work: Path, path: tuple[str, ...]) -> Scheduler:
         BatchSchedulerExecutorConfig,
     )
 
-    # Its thread never wakes: see the module's docstring.
-    config = BatchSchedulerExecutorConfig(
-        work_directory=work, queue_polling_interval=10**6, initial_queue_polling_delay=10**6, keep_files=True
-    )
+    # PSI/J's own thread never wakes, and tidies up nothing: see the module's docstring.
+    idle: dict[str, Any] = {
+        "work_directory": work,
+        "queue_polling_interval": 10**6,
+        "initial_queue_polling_delay": 10**6,
+        "keep_files": True,
+    }
     try:
-        executor = psij.JobExecutor.get_instance(_executor_name(name), config=config)
+        if name == "cobalt":
+            executor = _open_cobalt(idle)
+        else:
+            executor = psij.JobExecutor.get_instance(name, config=BatchSchedulerExecutorConfig(**idle))
     except (ValueError, ImportError) as error:
-        raise WrongSite(f"PSI/J has no executor for {name}: {error}") from error
+        raise WrongSite(f"the scheduler {name} cannot be used here: {error}") from error
     if isinstance(executor, BatchSchedulerExecutor):
         return Queue(name, executor)
     return Direct(executor)
 
 
-def _executor_name(name: str) -> str:
-    return "qstage-cobalt" if name == "cobalt" else name
+def _open_cobalt(idle: dict[str, Any]) -> psij.JobExecutor:
+    """PSI/J's own executor cannot submit to a real Cobalt; ours can."""
+    import psij
+
+    from qstage.agent import cobalt_executor
+
+    os.environ[cobalt_executor.PATH_VARIABLE] = os.environ["PATH"]
+    cobalt_executor.register()
+    config = cobalt_executor.CobaltExecutorConfig(**idle)
+    return psij.JobExecutor.get_instance(cobalt_executor.NAME, config=config)
 
 
 def _refuse_own_shims(path: tuple[str, ...]) -> None:
@@ -151,7 +167,7 @@ def _refuse_own_shims(path: tuple[str, ...]) -> None:
         if found is None:
             continue
         with open(found, "rb") as file:
-            if b"qstage" in file.read(2048):
+            if _OWN_SHIM.search(file.read(4096)):
                 raise WrongSite(
                     f"{found} is qstage's own {command}: the agent would submit to itself. "
                     "Say in the configuration's `path` where the scheduler's commands are"
@@ -163,7 +179,7 @@ def _job(lease: Lease, script: str, directory: str, scheduler: str) -> psij.Job:
     import psij
 
     wanted, size = lease.attributes, lease.resources
-    custom: dict[str, object] = dict(wanted.custom)
+    custom = _custom(wanted.custom, scheduler)
     if scheduler in _NAME_ATTRIBUTE:
         custom.setdefault(_NAME_ATTRIBUTE[scheduler], lease.scheduler_name)
     spec = psij.JobSpec(
@@ -192,6 +208,25 @@ def _job(lease: Lease, script: str, directory: str, scheduler: str) -> psij.Job:
         ),
     )
     return psij.Job(spec)
+
+
+def _custom(attributes: Mapping[str, str], scheduler: str) -> dict[str, object]:
+    """Custom attributes as the executor takes them; none is silently left out.
+
+    ``<scheduler>.<option>`` is an option of the scheduler's submit command. A name without a dot is one of
+    Cobalt's ``--attrs``, and means nothing to others.
+    """
+    prefix = {"pbs_classic": "pbs"}.get(scheduler, scheduler) + "."
+    custom: dict[str, object] = {name: value for name, value in attributes.items() if name.startswith(prefix)}
+    plain = {name: value for name, value in attributes.items() if "." not in name}
+    strange = sorted(set(attributes) - set(custom) - (set(plain) if scheduler == "cobalt" else set()))
+    if strange:
+        raise Rejected(f"the custom attribute {strange[0]!r} means nothing to this site's scheduler, {scheduler}")
+    if plain:
+        if any(":" in text or "=" in text for pair in plain.items() for text in pair):
+            raise Rejected("Cobalt's --attrs cannot hold a colon or an equals sign in a name or value")
+        custom["cobalt.attrs"] = ":".join(f"{name}={value}" for name, value in plain.items())
+    return custom
 
 
 class Queue:
@@ -267,7 +302,7 @@ class Queue:
         return self._tell(_RELEASE, native_id)
 
     def forget(self, native_id: str, ticket: str | None) -> None:
-        names = [f"{native_id}.ec", f"{native_id}.out", f"{native_id}.nodefile"]
+        names = [f"{native_id}{ending}" for ending in (".ec", ".out", ".nodefile", ".cobaltlog")]
         for name in [*names, f"{ticket}.job"] if ticket else names:
             with contextlib.suppress(FileNotFoundError):
                 (self._executor.work_directory / name).unlink()

@@ -227,7 +227,9 @@ def read_lease(raw: Mapping[str, Any]) -> Lease:
             ),
             resources=_resources(raw.get("resources") or {}),
             attributes=_attributes(raw.get("attributes") or {}),
-            outputs=_each(raw, "outputs", lambda item: Output(item=_whole(item, "item"), source=_text(item, "source"))),
+            outputs=_each(
+                raw, "outputs", lambda item: Output(item=_whole(item, "item"), source=_no_nul("source", item["source"]))
+            ),
             stdin_path=_maybe_text(raw, "stdin_path"),
             stdout_path=_maybe_text(raw, "stdout_path"),
             stderr_path=_maybe_text(raw, "stderr_path"),

@@ -74,7 +74,7 @@ class Client:
         limit: int = 50,
         marker: str | None = None,
     ) -> results.JobPage:
-        """One page of jobs (at most 200), newest first, without documents."""
+        """One page of jobs (at most 200), newest first, without documents. ``state``: one, or several by commas."""
         asked = {
             "state": state,
             "site": site,
@@ -84,9 +84,7 @@ class Client:
             "marker": marker,
         }
         raw = self._http.get("/v1/jobs", {key: value for key, value in asked.items() if value is not None})
-        return results.JobPage(
-            jobs=tuple(results.read_job(job) for job in raw["jobs"]), marker=raw.get("marker")
-        )
+        return results.JobPage(jobs=tuple(results.read_job(job) for job in raw["jobs"]), marker=raw.get("marker"))
 
     def all_jobs(self, *, state: str | None = None, site: str | None = None) -> Iterator[results.Job]:
         """Every job, newest first, page by page."""
@@ -120,9 +118,7 @@ class Client:
         """Register a compute site. The agent's token in the answer is shown this once."""
         raw = self._http.create("/v1/sites", dict(document))
         token = raw.get("agent_token")
-        return results.SiteCreated(
-            site=results.read_site(raw), agent_token=results.Secret(token) if token else None
-        )
+        return results.SiteCreated(site=results.read_site(raw), agent_token=results.Secret(token) if token else None)
 
     def sites(self) -> tuple[results.Site, ...]:
         """The sites this user may use."""
@@ -178,6 +174,8 @@ class Client:
             if error.code in _POLL_WORDS:
                 return results.LoginPoll(error=error.code)
             raise
+        if raw.get("key") is None:
+            raise QstageError("this login's key was handed out before: sign in again")
         return results.LoginPoll(grant=results.read_grant(raw))
 
     def me(self) -> results.Me:

@@ -14,7 +14,6 @@ The service answers with problem documents (RFC 9457); ``error_from`` is the onl
 No message and no attribute ever holds a key.
 """
 
-# ruff: noqa: N818 - the names are read in `except` lines, where the suffix says nothing
 from __future__ import annotations
 
 from collections.abc import Mapping
@@ -47,9 +46,7 @@ class QstageError(Exception):
 class InvalidDocument(QstageError):
     """The request was understood and is wrong. Sending it again changes nothing."""
 
-    def __init__(
-        self, message: str, *, faults: tuple[Fault, ...] = (), code: str = "", status: int = 0
-    ) -> None:
+    def __init__(self, message: str, *, faults: tuple[Fault, ...] = (), code: str = "", status: int = 0) -> None:
         super().__init__(message, code=code, status=status)
         self.faults = faults
 
@@ -57,9 +54,7 @@ class InvalidDocument(QstageError):
 class LoginNeeded(QstageError):
     """Only the user can help: sign in (again), or give a consent, by ``login_url`` or ``qstage login``."""
 
-    def __init__(
-        self, message: str, *, login_url: str | None = None, code: str = "", status: int = 0
-    ) -> None:
+    def __init__(self, message: str, *, login_url: str | None = None, code: str = "", status: int = 0) -> None:
         super().__init__(message, code=code, status=status)
         self.login_url = login_url
 
@@ -79,9 +74,7 @@ class Forbidden(QstageError):
 class Unavailable(QstageError):
     """The service cannot now. ``retry_after``: seconds it asked to be left alone, or None."""
 
-    def __init__(
-        self, message: str, *, retry_after: float | None = None, code: str = "", status: int = 0
-    ) -> None:
+    def __init__(self, message: str, *, retry_after: float | None = None, code: str = "", status: int = 0) -> None:
         super().__init__(message, code=code, status=status)
         self.retry_after = retry_after
 

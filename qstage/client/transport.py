@@ -195,9 +195,7 @@ def _problem(response: requests.Response) -> QstageError:
             problem = response.json()
         except ValueError:
             problem = {}
-    error = error_from(
-        response.status_code, problem if isinstance(problem, dict) else {}, retry_after(response)
-    )
+    error = error_from(response.status_code, problem if isinstance(problem, dict) else {}, retry_after(response))
     if isinstance(problem, dict) and isinstance(problem.get("error"), str):
         error.code = problem["error"]  # the words of RFC 8628, which the device flow answers in
     return error

@@ -20,6 +20,7 @@ from qstage.client import Client, Job, NotFound
 from qstage.cobalt.errors import UsageError
 from qstage.cobalt.qstat import Qstat, parse_qstat, render
 
+LIVE = "new,stage_in,staged,queued,active,stage_out"
 OWN = frozenset({"--all", "--json"})
 
 
@@ -68,7 +69,7 @@ def _named(client: Client, ids: Iterable[int]) -> list[Job]:
 
 def _listed(client: Client, *, ended: bool) -> Iterable[Job]:
     """The user's jobs; those that have ended are asked for only with ``--all``."""
-    return (job for job in client.all_jobs() if ended or not job.is_final)
+    return client.all_jobs(state=None if ended else LIVE)
 
 
 def _print(client: Client, jobs: list[Job], request: Qstat, user: str) -> None:
