@@ -6,7 +6,6 @@ Scheduled and queue handlers are declared here, because those of a blueprint are
 from __future__ import annotations
 
 import json
-import os
 from datetime import timedelta
 from typing import Any
 
@@ -25,10 +24,8 @@ for room in (jobs, sites, login, device, keys, me, health):
 RESERVE = timedelta(seconds=20)
 """What a function keeps of its time for the call that it has begun."""
 
-WAKE_QUEUE = os.environ.get("QSTAGE_WAKE_QUEUE", "qstage-wake")
 
-
-@app.on_sqs_message(queue=WAKE_QUEUE, name="reconcile", batch_size=1, maximum_concurrency=50)
+@app.on_sqs_message(queue="wake", name="reconcile", batch_size=1, maximum_concurrency=50)
 def reconcile(event: SQSEvent) -> None:
     """Make a pass for the user that a ring names."""
     from chalicelib.wiring import services

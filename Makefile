@@ -1,0 +1,56 @@
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+##@ Use
+
+.PHONY: help
+help: ## List the commands
+	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z-]+:.*## / {printf "  %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: setup
+setup: $(READY) ## Build the virtual environment
+
+$(READY): pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "qstage needs Python 3.11 or newer; try: make PYTHON=python3.12 ...")'
+	@echo "building $(VENV) ..."
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[agent,dev]'
+	@touch $@
+
+.PHONY: demo
+demo: setup ## Take a job the whole way: make demo [INPUT=dir SCRIPT=file OUTPUT=empty-dir] [JOBS=n]
+	@$(BIN)/python -m emulators.demo run $(if $(INPUT),--input "$(INPUT)") $(if $(SCRIPT),--script "$(SCRIPT)") \
+		$(if $(OUTPUT),--output "$(OUTPUT)") $(if $(JOBS),--jobs "$(JOBS)")
+
+.PHONY: up
+up: setup ## Start the same and stay up: make up [PORT=n]
+	@exec $(BIN)/python -m emulators.demo up $(if $(PORT),--port "$(PORT)")
+
+##@ Work on it
+
+.PHONY: test
+test: setup ## Run every test that this machine can run
+	@$(BIN)/python -m pytest $(TESTS)
+
+.PHONY: check
+check: setup ## Lint, types, arrows, and that what is generated is fresh
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/python -m docs.generate --check
+
+.PHONY: docs
+docs: setup ## Write the generated documents anew
+	@$(BIN)/python -m docs.generate
+
+.PHONY: bench
+bench: setup ## Measure; ratios and counts go to bench/results.json
+	@$(BIN)/python -m bench
+
+.PHONY: package
+package: setup ## Build what is deployed, in build/package; needs no credentials
+	@$(BIN)/python -m infra.package
