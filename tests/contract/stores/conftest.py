@@ -6,13 +6,12 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import boto3  # type: ignore[import-untyped]
 import pytest
 from lagging_client import LaggingClient
-from store_samples import NOON
+from store_samples import NOON, TEMPLATE
 
 from chalicelib.adapters.dynamodb.desks import BatchTable, DeskTable
 from chalicelib.adapters.dynamodb.jobs import JobTable, SiteQueueIndex
@@ -29,9 +28,7 @@ from chalicelib.core.ports.places import Collections, Sites
 from emulators.aws.dynamodb_local import DynamoDBLocal, missing
 from emulators.aws.locked import locked_moto
 from emulators.aws.resources import TABLE, create_resources
-from emulators.aws.template import read_template
 
-TEMPLATE = read_template(Path(__file__).parents[3] / "infra/template.json")
 RETENTION = timedelta(days=180)
 LAG = 3
 

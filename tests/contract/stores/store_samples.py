@@ -1,9 +1,10 @@
-"""Records for the stores' tests, with every field set to something that is not its default."""
+"""What the stores' tests share: the template of the tables, and records that have no field at its default."""
 
 import uuid
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any, TypeVar
 
 from chalicelib.core.batch import Batch, Member
@@ -12,9 +13,11 @@ from chalicelib.core.desk import InboxItem, LiveBatch, LoginNeed, Look, Plan, Ro
 from chalicelib.core.ids import BatchId, CollectionId, JobNumber, JobRef, SiteId, SubmissionId, TaskId, UserId
 from chalicelib.core.job import Job, Leg, LegStatus, Mark, Outcome, Stage, State
 from chalicelib.core.sites import Mount, Site
+from emulators.aws.template import read_template
 
 Answer = TypeVar("Answer")
 
+TEMPLATE = read_template(Path(__file__).parents[3] / "infra/template.json")
 NOON = datetime(2026, 11, 22, 12, 0, 0, 123457, tzinfo=UTC)
 LAB, ARCHIVE = (
     CollectionId("6f7c1c1e-0000-4000-8000-000000000001"),
