@@ -34,7 +34,7 @@ log = logging.getLogger(__name__)
 OCCUPIED = timedelta(seconds=90)
 """How long an agent keeps its site after a call; the next call comes long before."""
 
-BUSY_SECONDS, IDLE_SECONDS = 2, 10
+BUSY_SECONDS, IDLE_SECONDS = 2, 5
 """When the agent is to call again: with work in hand, and without."""
 
 MOST_COMMANDS = 100
