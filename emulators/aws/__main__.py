@@ -34,7 +34,7 @@ def _parser() -> argparse.ArgumentParser:
         "--policies", type=Path, help="a directory that holds FUNCTION.json for functions not as config.json says"
     )
     serve.add_argument("--stage", default="prod", help="Chalice's stage (default: %(default)s)")
-    serve.add_argument("--gateway-stage", default="api", help="the path prefix (default: %(default)s)")
+    serve.add_argument("--gateway-stage", help="the REST API's path prefix (default: as config.json says)")
     serve.add_argument("--port", type=int, default=0, help="of the AWS endpoint (default: a free one)")
     serve.add_argument("--gateway-port", type=int, default=0, help="of the REST API (default: a free one)")
     serve.add_argument("--api-hosts", type=int, default=2, help="processes behind the API (default: %(default)s)")

@@ -8,14 +8,11 @@ of these and the observers that tests and the pump hang on it. Holds no rule of 
 from __future__ import annotations
 
 import base64
-import http.client
 import io
 import json
-import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
-from urllib.parse import urlsplit
 
 from moto.kms.models import kms_backends
 from moto.kms.utils import KEY_ID_LEN
@@ -23,6 +20,7 @@ from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_ba
 from moto.secretsmanager.models import secretsmanager_backends
 
 from emulators.aws.access import Call, invoked_function
+from emulators.aws.forward import Forwarder
 from emulators.aws.gate import Gate, Passed
 from emulators.aws.web import Request, Response, Server
 
@@ -48,7 +46,7 @@ class Invoker(Protocol):
 
 
 class Front:
-    """Serves the endpoint between start() and stop(). Use inside ``locked.tamed``."""
+    """Serves the endpoint between server.start() and stop(). Use inside ``locked.tamed``."""
 
     def __init__(self, gate: Gate, *, account: str, port: int = 0, dynamodb: str | None = None) -> None:
         self.account = account
@@ -56,9 +54,13 @@ class Front:
         self.invoker: Invoker | None = None
         self.observers: list[Observer] = []
         self._moto = DomainDispatcherApplication(create_backend_app)
-        self._dynamodb = dynamodb
-        self._local = threading.local()
+        self._dynamodb = None if dynamodb is None else Forwarder(dynamodb)
         self.server = Server(self.answer, port=port)
+
+    def stop(self) -> None:
+        self.server.stop()
+        if self._dynamodb is not None:
+            self._dynamodb.close()
 
     def answer(self, request: Request) -> Response:
         passed = self.gate.judge(request)
@@ -78,7 +80,7 @@ class Front:
         if passed.service == "lambda":
             return self._invoke(request)
         if passed.service == "dynamodb" and self._dynamodb is not None:
-            return self._forward(request, self._dynamodb)
+            return self._dynamodb.pass_on(request)
         return self._ask_moto(request)
 
     def _invoke(self, request: Request) -> Response:
@@ -140,30 +142,6 @@ class Front:
                 environ[key if key == "CONTENT_TYPE" else f"HTTP_{key}"] = value
         environ["HTTP_X_MOTO_ACCOUNT_ID"] = self.account
         return environ
-
-    def _forward(self, request: Request, url: str) -> Response:
-        """Pass one request to DynamoDB Local on this thread's kept connection."""
-        dropped = {"host", "transfer-encoding"}
-        headers = {name: value for name, value in request.headers if name.lower() not in dropped}
-        for attempt in (1, 2):
-            connection = getattr(self._local, "connection", None)
-            if connection is None:
-                parts = urlsplit(url)
-                connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=60)
-                self._local.connection = connection
-            try:
-                connection.request(request.method, "/", request.body, headers)
-                reply = connection.getresponse()
-                body = reply.read()
-            except (http.client.RemoteDisconnected, BrokenPipeError, ConnectionResetError):
-                connection.close()
-                self._local.connection = None
-                if attempt == 2:
-                    raise
-                continue
-            kept = [(k, v) for k, v in reply.getheaders() if k.lower() not in {"server", "date", "transfer-encoding"}]
-            return Response(status=reply.status, headers=tuple(kept), body=body)
-        raise AssertionError("unreachable")
 
 
 class StackDirectory:

@@ -35,20 +35,22 @@ _BROKEN = _own(502, "Internal server error", "InternalServerErrorException")
 _TOO_LATE = _own(504, "Endpoint request timed out", "GatewayTimeoutException")
 
 
+def open_door(port: int) -> Server:
+    """The gateway's server, listening from now on, so that its address can be a setting of the functions."""
+    return Server(lambda request: _BROKEN, port=port, body_limit=BODY_LIMIT, too_large=_TOO_LARGE)
+
+
 class Gateway:
-    """Serves ``http://127.0.0.1:PORT/STAGE/...`` between start() and stop()."""
+    """Answers for ``/STAGE/...`` at ``door``, which it does not start or stop."""
 
     def __init__(
-        self, project: Project, pool: Pool, clock: Clock, *, stage: str, port: int = 0, timeout: float = TIMEOUT
+        self, door: Server, project: Project, pool: Pool, clock: Clock, *, stage: str, timeout: float = TIMEOUT
     ) -> None:
         self._project, self._pool, self._clock = project, pool, clock
         self._routes = Routes(project.routes)
         self._stage, self._timeout = stage, timeout
-        self.server = Server(self.answer, port=port, body_limit=BODY_LIMIT, too_large=_TOO_LARGE)
-
-    @property
-    def url(self) -> str:
-        return f"{self.server.url}/{self._stage}"
+        self._port = door.port
+        door.answer = self.answer
 
     def answer(self, request: Request) -> Response:
         path = request.target.partition("?")[0]
@@ -64,7 +66,7 @@ class Gateway:
             match,
             path=path,
             stage=self._stage,
-            port=self.server.port,
+            port=self._port,
             now=self._clock.now(),
             binary_types=self._project.binary_types,
         )

@@ -79,9 +79,7 @@ def read_project(directory: Path, *, stage: str, environment: Mapping[str, str])
     :raises ProjectError: if app.py does not import, or declares an event source that this stack does not
     feed.
     """
-    said = _describe(directory, environment)
-    config_file = directory / ".chalice" / "config.json"
-    config = json.loads(config_file.read_text()) if config_file.exists() else {}
+    said, config = _describe(directory, environment), read_config(directory)
     declared = list(said["functions"])
     if said["routes"]:
         declared.insert(0, {"name": API_FUNCTION, "handler": "app.app", "kind": "rest"})
@@ -92,6 +90,18 @@ def read_project(directory: Path, *, stage: str, environment: Mapping[str, str])
         functions={one["name"]: _function(one, directory, config, stage) for one in declared},
         binary_types=tuple(said["binary_types"]),
     )
+
+
+def read_config(directory: Path) -> Mapping[str, Any]:
+    """The project's `.chalice/config.json`; empty if it has none."""
+    path = directory / ".chalice" / "config.json"
+    found: Mapping[str, Any] = json.loads(path.read_text()) if path.exists() else {}
+    return found
+
+
+def read_gateway_stage(directory: Path, *, stage: str) -> str:
+    """The path prefix that the REST API is deployed under."""
+    return str(configured(read_config(directory), stage, "", "api_gateway_stage", "api"))
 
 
 def _describe(directory: Path, environment: Mapping[str, str]) -> Any:

@@ -22,16 +22,17 @@ from moto.backends import get_backend
 
 from emulators.aws.front import Front, Observer, StackDirectory
 from emulators.aws.gate import ADMIN, Gate
-from emulators.aws.gateway import Gateway
+from emulators.aws.gateway import Gateway, open_door
 from emulators.aws.hosts import Outcome, Pool
 from emulators.aws.iam import Access, Policy, parse_policy
 from emulators.aws.locked import tamed
-from emulators.aws.project import API_FUNCTION, Function, Project, read_project
+from emulators.aws.project import API_FUNCTION, Function, Project, read_gateway_stage, read_project
 from emulators.aws.pump import POLLER_ACTIONS, Pump
 from emulators.aws.resources import QUEUE, Created, create_resources
 from emulators.aws.scheduler import Scheduler
 from emulators.aws.settings import FunctionSettings
 from emulators.aws.template import join_templates, read_template, substitute_all
+from emulators.aws.web import Server
 from emulators.clock import Clock, FileClock, SystemClock
 
 _SERVICES = ("dynamodb", "kms", "sqs", "secretsmanager", "iam", "sts")
@@ -46,11 +47,13 @@ class AwsStack:
     """AWS for ``project``, between start() and stop().
 
     ``environment`` maps a function's name, or ``*`` for all, to variables; they go before what the template
-    gives it, and may hold ``${LogicalId}`` and ``${LogicalId.Attribute}``. ``policies`` maps a function's
-    name to a policy file other than the one `.chalice/config.json` names. ``secrets`` maps a secret's
+    gives it, and may hold ``${LogicalId}``, ``${LogicalId.Attribute}`` and ``${Gateway.Url}``, the REST
+    API's own address. Values of ``parameters``, the template's, may hold the last. ``policies`` maps a
+    function's name to a policy file other than the one `.chalice/config.json` names; ``secrets`` a secret's
     logical id to its value. ``hosts`` is how many processes a function may have: by default ``api_hosts``
     for the REST API, up to 2 for a queue, 1 for the rest. ``dynamodb`` is the address of a DynamoDB Local
-    to use for the tables instead of moto. Without a project there is the endpoint alone.
+    to use for the tables instead of moto. ``gateway_stage`` is the REST API's path prefix, by default as
+    `.chalice/config.json` says. Without a project there is the endpoint alone.
     """
 
     def __init__(
@@ -66,7 +69,7 @@ class AwsStack:
         secrets: Mapping[str, str] | None = None,
         stack_name: str = "local",
         stage: str = "prod",
-        gateway_stage: str = "api",
+        gateway_stage: str | None = None,
         api_hosts: int = 2,
         hosts: Mapping[str, int] | None = None,
         port: int = 0,
@@ -89,7 +92,8 @@ class AwsStack:
         self._ends = ExitStack()
         self._pumps: list[Pump] = []
         self._pools: dict[str, Pool] = {}
-        self._gateway: Gateway | None = None
+        self._told: dict[str, dict[str, str]] = {}
+        self._door: Server | None = None
         self._scheduler: Scheduler | None = None
         self.created = Created()
         self.project: Project | None = None
@@ -105,6 +109,8 @@ class AwsStack:
             raise StackError("another stack runs in this process")
         self._ends.callback(_one_at_a_time.release)
         try:
+            if self._directory is not None:
+                self._open_door(self._directory)
             self._start_endpoint()
             if self._directory is not None:
                 self._start_project(self._directory)
@@ -125,6 +131,11 @@ class AwsStack:
     ) -> None:
         self.stop()
 
+    def _open_door(self, directory: Path) -> None:
+        self._gateway_stage = self._gateway_stage or read_gateway_stage(directory, stage=self._stage)
+        self._door = open_door(self._gateway_port)
+        self._ends.callback(self._door.stop)
+
     def _start_endpoint(self) -> None:
         (self.state_dir / "logs").mkdir(parents=True, exist_ok=True)
         self._ends.enter_context(tamed(self.clock))
@@ -134,14 +145,14 @@ class AwsStack:
         self._gate = Gate(self._known)
         self._front = Front(self._gate, account=self.account, port=self._port, dynamodb=self._dynamodb)
         self._front.server.start()
-        self._ends.callback(self._front.server.stop)
+        self._ends.callback(self._front.stop)
         self.created = create_resources(
             self._template,
             self.client,
             account=self.account,
             region=self.region,
             stack=self._stack_name,
-            parameters=self._parameters,
+            parameters=substitute_all(self._parameters, self._look_up, where="parameters"),
         )
         for name, value in self._secrets.items():
             secret = self.created.refs[name]
@@ -177,15 +188,11 @@ class AwsStack:
         self._scheduler.start()
         self._ends.callback(self._scheduler.stop)
         if API_FUNCTION in self._pools:
-            self._gateway = Gateway(
-                project,
-                self._pools[API_FUNCTION],
-                self.clock,
-                stage=self._gateway_stage,
-                port=self._gateway_port,
-            )
-            self._gateway.server.start()
-            self._ends.callback(self._gateway.server.stop)
+            assert self._door is not None
+            assert self._gateway_stage is not None
+            Gateway(self._door, project, self._pools[API_FUNCTION], self.clock, stage=self._gateway_stage)
+            self._door.start()
+            self._ends.callback(self._door.stop)  # the first to go
 
     def _stop_pools(self) -> None:
         for pool in self._pools.values():
@@ -194,6 +201,8 @@ class AwsStack:
     # -- parts
 
     def _look_up(self, name: str, attribute: str | None) -> str:
+        if (name, attribute) == ("Gateway", "Url"):
+            return self.gateway_url
         for function in self.project.functions.values() if self.project else ():
             if function.logical_id == name:
                 arn = f"arn:aws:lambda:{self.region}:{self.account}:function:{function.name}"
@@ -212,7 +221,7 @@ class AwsStack:
         if size is None:
             size = min(2, function.queue.maximum_concurrency or 2) if function.queue else 1
         keys = self._gate.keys[function.name]
-        environment = {
+        self._told[function.name] = {
             # PATH and LANG are the machine's; nothing else of this process reaches a function.
             "PATH": os.environ.get("PATH", ""),
             "LANG": "C.UTF-8",
@@ -226,7 +235,7 @@ class AwsStack:
             function.name,
             handler=function.handler,
             project=directory,
-            environment=environment,
+            environment=self._told[function.name],
             timeout=function.timeout,
             size=size,
             log=self.log_file(function.name),
@@ -239,7 +248,19 @@ class AwsStack:
         for action in POLLER_ACTIONS:
             if refused := self._gate.refuses(function.name, Access(action=action, resource=arn, context={})):
                 raise StackError(f"{function.name}: its queue cannot invoke it: {refused}")
-        return Pump(source, self._pools[function.name], account=self.account, region=self.region)
+        return Pump(
+            source,
+            self._pools[function.name],
+            account=self.account,
+            region=self.region,
+            partial_failures=self._reports_partial_failures(function),
+        )
+
+    def _reports_partial_failures(self, function: Function) -> bool:
+        """Whether the template asks for it; Chalice cannot."""
+        properties = self._template["Resources"].get(function.logical_id, {}).get("Properties", {})
+        events = properties.get("Events", {}).values()
+        return any("ReportBatchItemFailures" in one["Properties"].get("FunctionResponseTypes", []) for one in events)
 
     def _queue_name(self, function: str, said: str) -> str:
         """The queue an event source means: by its name, with or without the stack's before it, or its
@@ -267,14 +288,14 @@ class AwsStack:
 
     @property
     def has_api(self) -> bool:
-        return self._gateway is not None
+        return API_FUNCTION in self._pools
 
     @property
     def gateway_url(self) -> str:
         """The REST API's address with its stage, without a slash at the end."""
-        if self._gateway is None:
-            raise StackError("the project has no REST API")
-        return self._gateway.url
+        if self._door is None:
+            raise StackError("without a project there is no REST API")
+        return f"{self._door.url}/{self._gateway_stage}"
 
     def _aws_variables(self, key_id: str, secret: str) -> dict[str, str]:
         return {
@@ -293,6 +314,10 @@ class AwsStack:
         """Variables that make a boto3 client of another process the stack's administrator."""
         keys = self._gate.keys[ADMIN]
         return self._aws_variables(keys.access_key_id, keys.secret_access_key)
+
+    def function_environment(self, function: str) -> dict[str, str]:
+        """Everything a function's process is told, its own keys among it."""
+        return dict(self._told[function])
 
     def client(self, service: str, function: str = ADMIN) -> Any:
         """A low-level boto3 client with the administrator's keys, or a function's."""

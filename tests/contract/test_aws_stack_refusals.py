@@ -2,13 +2,16 @@
 
 import json
 import shutil
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import requests
+from botocore.exceptions import ClientError
 
 from emulators.aws import AwsStack, StackError
+from emulators.aws.dynamodb_local import DynamoDBLocal, missing
 from emulators.aws.iam import PolicyError
 from emulators.aws.project import ProjectError
 from emulators.aws.schedules import ScheduleError
@@ -84,6 +87,73 @@ def test_a_function_over_its_time_out_is_ended_and_the_next_event_finds_another(
         assert requests.get(stack.gateway_url + "/login", timeout=10).status_code == 401
     finally:
         stack.stop()
+
+
+def test_partial_failures_count_where_the_template_asks_for_them(project: Path) -> None:
+    change(project / "app.py", "batch_size=1", "batch_size=10")
+    change(
+        project / "app.py",
+        "    for record in event:",
+        "    records = event.to_dict()['Records']\n"
+        "    kept = [{'itemIdentifier': r['messageId']} for r in records if 'fail' in r['body']]\n"
+        "    return {'batchItemFailures': kept}\n"
+        "    for record in event:",
+    )
+    path = project / "infra/template.json"
+    template = json.loads(path.read_text())
+    asked = {"WorkSqsEventSource": {"Properties": {"FunctionResponseTypes": ["ReportBatchItemFailures"]}}}
+    template["Resources"]["Work"]["Properties"]["Events"] = asked
+    path.write_text(json.dumps(template))
+    stack = start(project)
+    try:
+        sqs, queue = stack.client("sqs"), stack.created.refs["WorkQueue"]
+        entries = [{"Id": str(n), "MessageBody": "fail" if n % 2 else "pass"} for n in range(4)]
+        sqs.send_message_batch(QueueUrl=queue, Entries=entries)
+        counts = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
+        left = {"ApproximateNumberOfMessages": "0", "ApproximateNumberOfMessagesNotVisible": "2"}
+        deadline = time.monotonic() + 10
+        while sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=counts)["Attributes"] != left:
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+    finally:
+        stack.stop()
+
+
+def test_the_gateways_own_address_can_be_a_parameter_and_a_setting(project: Path) -> None:
+    path = project / "infra/template.json"
+    template = json.loads(path.read_text())
+    template["Parameters"] = {"BaseUrl": {"Type": "String"}}
+    template["Resources"]["APIHandler"]["Properties"]["Environment"]["Variables"]["BASE_URL"] = {"Ref": "BaseUrl"}
+    path.write_text(json.dumps(template))
+    stack = AwsStack(
+        project,
+        templates=[path],
+        state_dir=project.parent / "state",
+        parameters={"BaseUrl": "${Gateway.Url}"},
+        environment={"work": {"AT": "${Gateway.Url}/notes"}},
+    )
+    with stack:
+        assert stack.function_environment("api_handler")["BASE_URL"] == stack.gateway_url
+        assert stack.function_environment("work")["AT"] == stack.gateway_url + "/notes"
+        assert "AT" not in stack.function_environment("api_handler")
+
+
+@pytest.mark.java
+def test_the_tables_may_live_in_dynamodb_local_behind_the_same_gate(project: Path) -> None:
+    if reason := missing():
+        pytest.skip(reason)
+    with DynamoDBLocal() as local:
+        template = project / "infra/template.json"
+        stack = AwsStack(project, templates=[template], state_dir=project.parent / "state", dynamodb=local.url)
+        with stack:
+            answer = requests.post(stack.gateway_url + "/notes", json={"id": "x", "text": "y"}, timeout=10)
+            assert answer.status_code == 201
+            direct = local.client()
+            found = direct.get_item(TableName="small-notes", Key={"id": {"S": "x"}})
+            direct.close()
+            assert found["Item"]["text"]["S"] == "y"
+            with pytest.raises(ClientError, match="dynamodb:Scan"):
+                stack.client("dynamodb", "api_handler").scan(TableName="small-notes")
 
 
 def test_settings_given_by_hand_go_before_the_templates_and_may_refer(project: Path) -> None:
