@@ -83,12 +83,15 @@ class GlobusEmulator:
         return f"http://127.0.0.1:{self._server.server_address[1]}"
 
     def environment(self) -> dict[str, str]:
-        """The variables that send the unmodified SDK and command line tool here."""
+        """The variables that send the unmodified SDK and command line tool here.
+
+        The addresses end in a slash: the tool's login joins its path to them as they are.
+        """
         cli = self.client(self.config.cli)
         return {
             "GLOBUS_SDK_ENVIRONMENT": "local",
-            "GLOBUS_SDK_SERVICE_URL_AUTH": self.url,
-            "GLOBUS_SDK_SERVICE_URL_TRANSFER": self.url,
+            "GLOBUS_SDK_SERVICE_URL_AUTH": self.url + "/",
+            "GLOBUS_SDK_SERVICE_URL_TRANSFER": self.url + "/",
             "GLOBUS_CLI_CLIENT_ID": cli.id,
             "GLOBUS_CLI_CLIENT_SECRET": cli.secret or "",
         }
