@@ -120,9 +120,9 @@ class Tasks:
         """Return how the task ended, or None while it runs."""
         process = self._started.get(jobid)
         if process is not None:
-            if process.poll() is None:
+            if process.poll() is None and self.found(jobid) is not None:
                 return None
-            status = process.returncode
+            status = process.wait()  # at once: the thread that waits for it may just be a moment behind
             return Ended(exit_status=_read_exit(self._room(jobid), 128 - status if status < 0 else status))
         if self.found(jobid) is not None:
             return None

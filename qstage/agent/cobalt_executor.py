@@ -3,18 +3,20 @@
 PSI/J's own cannot submit to a real Cobalt, stops following every job at the first state it does not know,
 and never reports a cancel. This one
 
-* renders what Cobalt reads (``cobalt_script``), walltime and job name included; * calls qsub, qstat and
-qdel by absolute paths, found once: in ``CobaltExecutorConfig.scheduler_path``, else in the directories of
-the variable QSTAGE_SCHEDULER_PATH, else on the PATH; one that is qstage's own is refused; * knows every
-state word; one it does not know leaves its job as it was and its neighbours alone; * never takes silence
-for an answer: while qstat is away nothing changes, however long; * takes a job that left the list for
-completed only if its own exit file says so. Without one it is canceled, if it was canceled here or Cobalt's
-log says so, else failed, with the reason that the log gives.
+- renders what Cobalt reads (``cobalt_script``), walltime and job name included;
+- calls qsub, qstat and qdel by absolute paths, found once: in ``CobaltExecutorConfig.scheduler_path``, else
+  in the directories of the variable QSTAGE_SCHEDULER_PATH, else on the PATH; one that is qstage's own is
+  refused;
+- knows every state word; one it does not know leaves its job as it was and its neighbours alone;
+- never takes silence for an answer: while qstat is away nothing changes, however long;
+- takes a job that left the list for completed only if the exit file it wrote says 0. Else it is canceled, if
+  it was canceled here or Cobalt's log says that its owner deleted it, or failed, with the reason known.
 
 ``register()`` makes it known to PSI/J as ``qstage-cobalt``:
 
-    register() psij.JobExecutor.get_instance("qstage-cobalt",
-    config=CobaltExecutorConfig(scheduler_path=Path("/usr/bin")))
+    register()
+    config = CobaltExecutorConfig(scheduler_path=Path("/usr/bin"))
+    psij.JobExecutor.get_instance("qstage-cobalt", config=config)
 
 It takes whole nodes, as Cobalt does: cores, GPUs and memory of a job's resources say nothing here. The job
 starts with the environment that Cobalt gives it and the variables of its spec; that of the submitter is
@@ -47,6 +49,7 @@ from psij.executors.batch.batch_scheduler_executor import (
 )
 
 from qstage.agent.cobalt_script import (
+    Launch,
     Request,
     UnfitError,
     custom_options,
@@ -172,7 +175,7 @@ class CobaltExecutor(BatchSchedulerExecutor):
         try:
             text = render(
                 split_words(self._words(job))[0],
-                launch=cast("list[str]", psij_context["launch_command"]),
+                launch=_launch(job, cast("list[str]", psij_context["launch_command"])),
                 environment=job.spec.environment or {},
                 work=str(self.work_directory.absolute()),
                 ticket=job.id,
@@ -268,21 +271,20 @@ class CobaltExecutor(BatchSchedulerExecutor):
             self._missing_since.pop(job.native_id, None)
             return listed
         since = self._missing_since.setdefault(job.native_id, time.monotonic())
-        code = self._exit_code(job)
-        if code is not None:
-            return JobStatus(JobState.FAILED if code else JobState.COMPLETED, exit_code=code)
-        log = self._cobalt_log(job.native_id)
+        code, log = self._exit_code(job), self._cobalt_log(job.native_id)
+        if code == 0:
+            return JobStatus(JobState.COMPLETED, exit_code=0)
         if job.native_id in self._canceled or "user delete requested" in log:
-            return JobStatus(JobState.CANCELED)
-        over = "maximum execution time exceeded" in log
-        if not over and time.monotonic() - since < self._patience:
+            return JobStatus(JobState.CANCELED, exit_code=code)
+        if "maximum execution time exceeded" in log:
+            return JobStatus(JobState.FAILED, exit_code=code, message="over its walltime")
+        if code is not None:
+            return JobStatus(JobState.FAILED, exit_code=code)
+        if time.monotonic() - since < self._patience:
             return JobStatus(JobState.ACTIVE, message="left the queue; waiting for its exit status")
-        ended = _EXIT_LINE.search(log)
-        return JobStatus(
-            JobState.FAILED,
-            exit_code=int(ended[1]) if ended else None,
-            message="over its walltime" if over else "left the queue without an exit status",
-        )
+        said = _EXIT_LINE.search(log)
+        message = "left the queue without an exit status"
+        return JobStatus(JobState.FAILED, exit_code=int(said[1]) if said else None, message=message)
 
     def _exit_code(self, job: Job) -> int | None:
         """Return what the job's own exit file says; one of an earlier job with its id says nothing."""
@@ -302,18 +304,18 @@ class CobaltExecutor(BatchSchedulerExecutor):
         return text.rpartition(f"Jobid: {native_id}\n")[2]
 
     def _read_aux_files(self, job: Job, status: JobStatus) -> None:
-        """Add the launcher's words to a failure, and tidy up. The verdict has read all else."""
+        """Add to a failure what the script itself said, and tidy up. The verdict has read all else."""
         base = self.work_directory / str(job.native_id)
-        out = base.with_name(base.name + ".out")
-        if status.state == JobState.FAILED and status.message is None and out.exists():
-            text = out.read_text(errors="replace")
-            launcher = self._get_launcher_from_job(job)
-            if launcher.is_launcher_failure(text):
-                status.message = launcher.get_launcher_failure_message(text)
         self._missing_since.pop(str(job.native_id), None)
-        if not cast("BatchSchedulerExecutorConfig", self.config).keep_files:
-            for ending in (".ec", ".out", ".cobaltlog"):
-                base.with_name(base.name + ending).unlink(missing_ok=True)
+        try:
+            out = base.with_name(base.name + ".out")
+            if status.state == JobState.FAILED and status.message is None and out.exists():
+                status.message = out.read_text(errors="replace").strip() or None
+            if not cast("BatchSchedulerExecutorConfig", self.config).keep_files:
+                for ending in (".ec", ".out", ".cobaltlog"):
+                    base.with_name(base.name + ending).unlink(missing_ok=True)
+        except OSError as fault:
+            logger.warning("files of Cobalt job %s: %s", job.native_id, fault)
 
     def _run_command(self, cmd: list[str]) -> str:
         """Run a scheduler's command; return its stdout. Raises CalledProcessError with all it said."""
@@ -343,7 +345,27 @@ class _PollThread(_QueuePollThread):
         return executor.verdict(job, status_map.get(native_id))
 
     def _handle_poll_error(self, exec: BatchSchedulerExecutor, immediate: bool, ex: Exception, msg: str) -> None:
-        logger.warning("Cobalt could not be asked; nothing is known until it answers: %s", ex)
+        logger.warning("Cobalt could not be asked; nothing is known until it answers: %r", ex)
+
+
+def _launch(job: Job, launch_command: list[str]) -> Launch:
+    """Return what the script runs: the job's own command, or that of a launcher that does more than start it.
+
+    PSI/J's "single" launcher is a shell that dies of the signal its command could have handled: it is left out.
+    """
+    spec = job.spec
+    assert spec is not None
+    if (spec.launcher or "single") != "single":
+        return Launch(command=launch_command)
+    assert spec.executable is not None
+    return Launch(
+        command=[spec.executable, *(spec.arguments or [])],
+        stdin=str(spec.stdin_path or "/dev/null"),
+        stdout=str(spec.stdout_path or "/dev/null"),
+        stderr=str(spec.stderr_path or "/dev/null"),
+        before=str(spec.pre_launch) if spec.pre_launch else None,
+        after=str(spec.post_launch) if spec.post_launch else None,
+    )
 
 
 def _status(word: str) -> JobStatus:

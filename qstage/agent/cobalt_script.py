@@ -108,23 +108,48 @@ def split_words(words: Sequence[str]) -> tuple[list[str], list[str]]:
     return fits, [word for word in words if word not in fits]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Launch:
+    """What the script runs: the words of a command, where its streams go, and scripts to source around it."""
+
+    command: Sequence[str]
+    stdin: str = "/dev/null"
+    stdout: str | None = None
+    stderr: str | None = None
+    before: str | None = None
+    after: str | None = None
+
+    def lines(self) -> list[str]:
+        """Return the shell lines that run it. What is not redirected goes to the script's own output."""
+        streams = [f"<{shlex.quote(self.stdin)}"]
+        streams += [f">{shlex.quote(self.stdout)}"] if self.stdout else []
+        streams += [f"2>{shlex.quote(self.stderr)}"] if self.stderr else []
+        return [
+            *([f". {shlex.quote(self.before)} || finish $?"] if self.before else []),
+            f"{shlex.join(self.command)} {' '.join(streams)}",
+            "code=$?",
+            *([f". {shlex.quote(self.after)} || finish $?"] if self.after else []),
+            'finish "$code"',
+        ]
+
+
 def render(
     directives: Sequence[str],
     *,
-    launch: Sequence[str],
+    launch: Launch,
     environment: Mapping[str, str | int],
     work: str,
     ticket: str,
 ) -> str:
-    """Return the script. It leaves ``<id>.out`` and, last of all, ``<id>.ec`` with the exit status and the
-    ticket.
+    """Return the script. It leaves ``<id>.out`` and, last of all, ``<id>.ec`` with the exit status and the ticket.
 
-    The ticket tells this job's files from those of an earlier job with the same id. Raises UnfitError.
+    The ticket tells this job's files from those of an earlier job with the same id. A signal that Cobalt sends reaches
+    the job's own processes; this shell outlives it, to let them end in their own way and to say how. Raises UnfitError.
     """
     for name in environment:
         if _VARIABLE.fullmatch(name) is None:
             raise UnfitError(f"{name!r} is not the name of an environment variable")
-    exports = [f"export {name}={shlex.quote(str(value))}" for name, value in environment.items()]
+    note = f'printf "%s %s\\n" "$1" {shlex.quote(ticket)} >"$base.ec.new" && mv -f "$base.ec.new" "$base.ec"'
     lines = [
         "#!/bin/bash",
         *(f"#COBALT {word}" for word in directives),
@@ -132,11 +157,10 @@ def render(
         f'base={shlex.quote(work)}/"$COBALT_JOBID"',
         'rm -f "$base.ec"',
         'exec >"$base.out" 2>&1 </dev/null',
+        f'finish() {{ {note}; exit "$1"; }}',
+        "trap : TERM INT HUP USR1 USR2 XCPU",
         'export PSIJ_NODEFILE="$COBALT_NODEFILE"',
-        *exports,
-        shlex.join(launch),
-        "code=$?",
-        f'printf "%s %s\\n" "$code" {shlex.quote(ticket)} >"$base.ec.new" && mv -f "$base.ec.new" "$base.ec"',
-        'exit "$code"',
+        *(f"export {name}={shlex.quote(str(value))}" for name, value in environment.items()),
+        *launch.lines(),
     ]
     return "\n".join(lines) + "\n"

@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from qstage.agent.cobalt_script import (
+    Launch,
     Request,
     UnfitError,
     custom_options,
@@ -29,7 +30,7 @@ def request(**changes: object) -> Request:
 def read_back(asked: Request) -> Qsub:
     """Return what Cobalt's own qsub makes of the script and the command line."""
     directives, line = split_words(option_words(asked, "/work/$jobid.cobaltlog"))
-    script = render(directives, launch=["/bin/true"], environment={}, work="/work", ticket="t")
+    script = render(directives, launch=Launch(command=["/bin/true"]), environment={}, work="/work", ticket="t")
     return parse_qsub([*line, "/work/x.job"], read_script=lambda _: script, cwd="/", user="ada")
 
 
@@ -42,6 +43,7 @@ def test_cobalt_reads_back_what_was_asked_for() -> None:
     assert job.envs == {}
 
 
+@settings(deadline=None)
 @given(st.text(st.characters(exclude_characters="\n\0", exclude_categories=["Cs"]), min_size=1, max_size=12))
 def test_any_name_without_a_line_break_reaches_cobalt_whole(text: str) -> None:
     job = read_back(request(name=text, project=text, cwd="/" + text))
@@ -85,8 +87,9 @@ def test_a_value_with_a_line_break_is_refused() -> None:
         option_words(request(name="a\n#COBALT -n 999"), "/l")
 
 
-def run_script(work: Path, launch: list[str], environment: dict[str, str | int]) -> int:
+def run_script(work: Path, launch: list[str] | Launch, environment: dict[str, str | int]) -> int:
     script = work / "x.job"
+    launch = launch if isinstance(launch, Launch) else Launch(command=launch)
     script.write_text(render([], launch=launch, environment=environment, work=str(work), ticket="ticket-1"))
     variables = {"COBALT_JOBID": "12", "COBALT_NODEFILE": "/nodes", "PATH": os.environ["PATH"]}
     return subprocess.run(["/bin/bash", str(script)], env=variables, check=False).returncode
@@ -100,7 +103,7 @@ def test_the_script_leaves_output_and_exit_status_and_ends_with_it(tmp_path: Pat
     assert (tmp_path / "12.out").read_text() == "to-out\nto-err\n"
 
 
-@settings(max_examples=25)
+@settings(max_examples=25, deadline=None)
 @given(st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=20))
 def test_any_value_reaches_the_jobs_environment_whole(tmp_path_factory: pytest.TempPathFactory, text: str) -> None:
     work = tmp_path_factory.mktemp("script")
@@ -110,4 +113,28 @@ def test_any_value_reaches_the_jobs_environment_whole(tmp_path_factory: pytest.T
 
 def test_a_variable_must_have_a_variables_name() -> None:
     with pytest.raises(UnfitError, match="environment variable"):
-        render([], launch=["x"], environment={"A;rm": "1"}, work="/w", ticket="t")
+        render([], launch=Launch(command=["x"]), environment={"A;rm": "1"}, work="/w", ticket="t")
+
+
+def test_streams_and_the_scripts_around_the_command_are_its_own(tmp_path: Path) -> None:
+    (tmp_path / "before").write_text("export FROM_BEFORE=1\n")
+    (tmp_path / "after").write_text(f"echo $code >{tmp_path}/after-saw\n")
+    launch = Launch(
+        command=["/bin/sh", "-c", "echo $FROM_BEFORE; echo err >&2; exit 4"],
+        stdout=str(tmp_path / "an out"),
+        stderr=str(tmp_path / "an err"),
+        before=str(tmp_path / "before"),
+        after=str(tmp_path / "after"),
+    )
+    assert run_script(tmp_path, launch, {}) == 4
+    assert (tmp_path / "an out").read_text() == "1\n"
+    assert (tmp_path / "an err").read_text() == "err\n"
+    assert (tmp_path / "after-saw").read_text() == "4\n"
+
+
+def test_a_failing_script_before_the_command_is_how_the_job_ends(tmp_path: Path) -> None:
+    (tmp_path / "before").write_text("return 9\n")
+    launch = Launch(command=["/bin/touch", str(tmp_path / "ran")], before=str(tmp_path / "before"))
+    assert run_script(tmp_path, launch, {}) == 9
+    assert (tmp_path / "12.ec").read_text() == "9 ticket-1\n"
+    assert not (tmp_path / "ran").exists()
