@@ -119,8 +119,9 @@ def decide() -> Response:
     cookie, form = browser.session_of(request), form_of(request)
     check_form(cookie, form.get("csrf", ""))
     session = rooms().sign_in.session(cookie, now)
-    if session is None:
-        return _to_login(form.get("code", ""))
+    if session is None:  # a link and no redirect: browsers hold a form's redirects to the form-action policy
+        words = "Your sign-in has run out. Sign in again to decide on this request."
+        return browser.shown(pages.message("Sign in again", words, link=(_login(form.get("code", "")), "Sign in")))
     approve = form.get("decision") == "approve"
     grant = rooms().devices.decide(form.get("code", ""), session, approve=approve, now=now)
     return browser.shown(_decided(grant))
@@ -135,8 +136,12 @@ def _decided(grant: DeviceGrant) -> str:
 
 
 def _to_login(code: str) -> Response:
+    return browser.sent_on(_login(code))
+
+
+def _login(code: str) -> str:
     device = typed_code(code)
-    return browser.sent_on(browser.here(f"/login?{urlencode({'device': device} if device else {})}"))
+    return browser.here(f"/login?{urlencode({'device': device})}" if device else "/login")
 
 
 def _fields(grant: DeviceGrant, username: str, cookie: str, now: datetime) -> dict[str, str]:

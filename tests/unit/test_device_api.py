@@ -77,6 +77,17 @@ def test_a_form_from_another_site_decides_nothing(browser: Visitor, terminal: Vi
     assert poll(terminal, begun) == (400, "authorization_pending")
 
 
+def test_a_form_posted_after_the_sign_in_ran_out_leads_to_a_new_one_by_a_link(
+    browser: Visitor, terminal: Visitor, house: House
+) -> None:
+    begun = terminal.post("/v1/device", {}).json
+    page = browser.get(browser.sign_in(browser.get(begun["verification_uri_complete"]).location).location)
+    house.clock.turn(hours=12)
+    answer = browser.form("/device", {**page.fields, "decision": "approve"})
+    assert answer.status == 200
+    assert f'href="{BASE}/login?device=' in answer.text
+
+
 def test_opening_the_link_approves_nothing(browser: Visitor, terminal: Visitor) -> None:
     begun = terminal.post("/v1/device", {}).json
     back = browser.sign_in(browser.get(begun["verification_uri_complete"]).location)
