@@ -107,7 +107,7 @@ class Service:
 class Site:
     """A login node: a configuration, a directory for jobs, and the agents started on it."""
 
-    def __init__(self, home: Path, service: Service) -> None:
+    def __init__(self, home: Path, service: Service, scheduler: str = "local", path: str = "/usr/bin:/bin") -> None:
         self.home, self.service = home, service
         self.jobs = home / "jobs"
         self.jobs.mkdir()
@@ -120,7 +120,8 @@ class Site:
             f"""
 service = "{service.url}"
 token_file = "token"
-scheduler = "local"
+scheduler = "{scheduler}"
+path = {json.dumps(path.split(":"))}
 state = "{home / "state"}"
 poll_seconds = 0.1
 grace_seconds = 1.0
@@ -467,7 +468,7 @@ def test_the_agent_refuses_a_path_whose_qsub_is_our_own(site: Site) -> None:
     shims.mkdir()
     (shims / "qsub").write_text('#!/bin/sh\nexec qstage qsub "$@"\n')
     (shims / "qsub").chmod(0o755)
-    site.config.write_text(f'path = ["{shims}", "/bin"]\n' + site.config.read_text())
+    site.config.write_text(site.config.read_text().replace("path = [", f'path = ["{shims}", '))
     agent = site.start("--once")
     _, words = agent.communicate(timeout=20)
     assert agent.returncode == 1
