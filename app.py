@@ -45,9 +45,13 @@ def sweep(event: CloudWatchEvent) -> None:
 @app.schedule(Rate(1, unit=Rate.HOURS), name="refresh_tokens")
 def refresh_tokens(event: CloudWatchEvent) -> None:
     """Renew the tokens that live jobs will need, and keep resting ones alive."""
+    from chalicelib.service.tokens import Outcome
     from chalicelib.wiring import services
 
-    services().tokens.renew_due(services().clock.now(), go_on=lambda: _time_left(event.context) > RESERVE)
+    here = services()
+    done = here.tokens.renew_due(here.clock.now(), go_on=lambda: _time_left(event.context) > RESERVE)
+    for user in done.users(Outcome.REFUSED):
+        here.waking.look_again(user)  # so that their jobs say at once that a login is needed
 
 
 @app.lambda_function(name="exchange")

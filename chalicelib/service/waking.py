@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from chalicelib.core.consent import LoginDemand
+from chalicelib.core.consent import LoginDemand, data_access
 from chalicelib.core.desk import LoginNeed
 from chalicelib.core.ids import UserId
 from chalicelib.core.job import FINAL, State
@@ -23,6 +23,11 @@ class Waking:
     jobs: Jobs
     bell: Bell
     clock: Clock
+
+    def look_again(self, user: UserId) -> None:
+        """Have the planner find out what the user's jobs wait for now."""
+        self.desks.record(user, fresh.inbox_item(self.clock.now(), ()), self.clock.now())
+        self.bell.ring(user)
 
     def user_signed_in(self, user: UserId) -> None:
         """Have the planner try again what waited for the login."""
@@ -45,5 +50,7 @@ class Waking:
 
 
 def demand(need: LoginNeed) -> LoginDemand:
-    """A need as the login that ends it has to meet it."""
-    return LoginDemand(reason=need.reason, detail=need.words, scopes=need.scopes, session=need.session)
+    """A need as the login that ends it has to meet it: it asks for every collection that is held up."""
+    held_up = tuple(data_access(each) for each in sorted(need.collections or ()))
+    scopes = tuple(dict.fromkeys((*need.scopes, *held_up)))
+    return LoginDemand(reason=need.reason, detail=need.words, scopes=scopes, session=need.session)
