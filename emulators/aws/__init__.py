@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from emulators.aws.errors import StackError
+
 if TYPE_CHECKING:
-    from emulators.aws.stack import AwsStack, StackError
+    from emulators.aws.stack import AwsStack
 
 __all__ = ["AwsStack", "StackError"]
 
 
 def __getattr__(name: str) -> object:
     """Import moto and the rest only for who asks: a function's host runs a module of this package too."""
-    if name in __all__:
+    if name == "AwsStack":
         from emulators.aws import stack
 
-        return getattr(stack, name)
+        return stack.AwsStack
     raise AttributeError(name)

@@ -17,9 +17,8 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from emulators.aws.dynamodb_local import DynamoDBLocal
-from emulators.aws.project import ProjectError
-from emulators.aws.stack import AwsStack, StackError
-from emulators.aws.template import TemplateError
+from emulators.aws.errors import StackError
+from emulators.aws.stack import AwsStack
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -65,7 +64,7 @@ def main(arguments: list[str] | None = None) -> int:
         )
         try:
             ends.enter_context(stack)
-        except (StackError, ProjectError, TemplateError) as error:
+        except StackError as error:
             print(f"error: {error}", file=sys.stderr)
             return 1
         _publish(stack, options.state / "stack.json", with_gateway=options.project is not None)

@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
+from emulators.aws.errors import PolicyError
+
 KNOWN_KEYS = (
     "kms:encryptioncontext:",  # a prefix: the rest is the context's own key
     "kms:encryptioncontextkeys",
@@ -29,10 +31,6 @@ KNOWN_KEYS = (
     "aws:securetransport",
     "aws:principalaccount",
 )
-
-
-class PolicyError(ValueError):
-    """A policy document that this gate cannot judge; the message says which part."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

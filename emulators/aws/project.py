@@ -18,14 +18,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from emulators.aws.errors import ProjectError
+
 API_FUNCTION = "api_handler"
 CHALICE_TIMEOUT = 60.0  # Chalice's own default, seconds
 
 _DESCRIBE = Path(__file__).with_name("describe.py")
-
-
-class ProjectError(Exception):
-    """The project cannot be served as it is; the message says what and where."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -19,7 +19,6 @@ from emulators.aws.hosts import Pool
 from emulators.aws.project import QueueSource
 
 _LOOK = 0.02  # seconds between looks at a silent queue: a delay or a visibility time-out may have ended
-POLLER_ACTIONS = ("sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes")
 
 
 class Pump:

@@ -12,7 +12,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from emulators.aws.template import TemplateError, pseudo_parameters, resolve
+from emulators.aws.errors import TemplateError
+from emulators.aws.template import pseudo_parameters, resolve
 
 TABLE, QUEUE, KEY, ALIAS = "AWS::DynamoDB::Table", "AWS::SQS::Queue", "AWS::KMS::Key", "AWS::KMS::Alias"
 SECRET = "AWS::SecretsManager::Secret"

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
+from emulators.aws.errors import ScheduleError
+
 _UNITS = {"minute": 60, "hour": 3600, "day": 86400}
 _MONTH_NAMES = ("JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC")
 _DAY_NAMES = ("SUN", "MON", "TUE", "WED", "THU", "FRI", "SAT")
@@ -24,10 +26,6 @@ _FIELDS = (
     ("day of week", 1, 7),
     ("year", 1970, 2199),
 )
-
-
-class ScheduleError(ValueError):
-    """The expression is not one of EventBridge's, or uses what this stack does not compute."""
 
 
 class Schedule(Protocol):

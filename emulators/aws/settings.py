@@ -3,13 +3,43 @@ before it."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from typing import Any
 
+from emulators.aws.errors import TemplateError
+from emulators.aws.gate import Keys
 from emulators.aws.project import Function
-from emulators.aws.template import Lookup, TemplateError, substitute_all
+from emulators.aws.template import Lookup, substitute_all
 
 ALL = "*"
+
+
+def function_variables(name: str, *, account: str) -> dict[str, str]:
+    """What Lambda tells any function. PATH is the machine's; nothing else of this process reaches a
+    function."""
+    return {
+        "PATH": os.environ.get("PATH", ""),
+        "LANG": "C.UTF-8",
+        "TZ": "UTC",
+        "AWS_LAMBDA_FUNCTION_NAME": name,
+        "EMULATED_ACCOUNT": account,
+    }
+
+
+def aws_variables(keys: Keys, *, region: str, endpoint_url: str) -> dict[str, str]:
+    """What makes the AWS clients of a process those of one caller; the machine's own AWS settings have no
+    say."""
+    return {
+        "AWS_ACCESS_KEY_ID": keys.access_key_id,
+        "AWS_SECRET_ACCESS_KEY": keys.secret_access_key,
+        "AWS_REGION": region,
+        "AWS_DEFAULT_REGION": region,
+        "AWS_ENDPOINT_URL": endpoint_url,
+        "AWS_EC2_METADATA_DISABLED": "true",
+        "AWS_CONFIG_FILE": os.devnull,
+        "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+    }
 
 
 class FunctionSettings:

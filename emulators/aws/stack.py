@@ -9,38 +9,35 @@ moto is one in a process.
 from __future__ import annotations
 
 import json
-import os
 import threading
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 from moto.backends import get_backend
 
-from emulators.aws.front import Front, Observer, StackDirectory
+from emulators.aws.directory import StackDirectory
+from emulators.aws.errors import StackError
+from emulators.aws.front import Front, Observer
 from emulators.aws.gate import ADMIN, Gate
 from emulators.aws.gateway import Gateway, open_door
 from emulators.aws.hosts import Outcome, Pool
-from emulators.aws.iam import Access, Policy, parse_policy
+from emulators.aws.iam import Policy, parse_policy
 from emulators.aws.locked import tamed
 from emulators.aws.project import API_FUNCTION, Function, Project, read_gateway_stage, read_project
-from emulators.aws.pump import POLLER_ACTIONS, Pump
-from emulators.aws.resources import QUEUE, Created, create_resources
+from emulators.aws.pump import Pump
+from emulators.aws.resources import Created, create_resources
 from emulators.aws.scheduler import Scheduler
-from emulators.aws.settings import FunctionSettings
+from emulators.aws.settings import FunctionSettings, aws_variables, function_variables
+from emulators.aws.sources import make_pump
 from emulators.aws.template import join_templates, read_template, substitute_all
 from emulators.aws.web import Server
 from emulators.clock import Clock, FileClock, SystemClock
 
 _SERVICES = ("dynamodb", "kms", "sqs", "secretsmanager", "iam", "sts")
 _one_at_a_time = threading.Lock()
-
-
-class StackError(Exception):
-    """The stack cannot start; the message says why."""
 
 
 class AwsStack:
@@ -178,7 +175,15 @@ class AwsStack:
     def _start_sources(self, project: Project) -> None:
         for function in project.functions.values():
             if function.queue is not None:
-                self._pumps.append(self._pump(function))
+                self._pumps.append(
+                    make_pump(
+                        function,
+                        self._pools[function.name],
+                        gate=self._gate,
+                        created=self.created,
+                        template=self._template,
+                    )
+                )
         self._front.observers.append(self._on_call)
         for pump in self._pumps:
             pump.start()
@@ -220,15 +225,9 @@ class AwsStack:
         size = self._sizes.get(function.name)
         if size is None:
             size = min(2, function.queue.maximum_concurrency or 2) if function.queue else 1
-        keys = self._gate.keys[function.name]
         self._told[function.name] = {
-            # PATH and LANG are the machine's; nothing else of this process reaches a function.
-            "PATH": os.environ.get("PATH", ""),
-            "LANG": "C.UTF-8",
-            "TZ": "UTC",
-            "AWS_LAMBDA_FUNCTION_NAME": function.name,
-            "EMULATED_ACCOUNT": self.account,
-            **self._aws_variables(keys.access_key_id, keys.secret_access_key),
+            **function_variables(function.name, account=self.account),
+            **self._aws_variables(function.name),
             **variables,
         }
         return Pool(
@@ -240,36 +239,6 @@ class AwsStack:
             size=size,
             log=self.log_file(function.name),
         )
-
-    def _pump(self, function: Function) -> Pump:
-        assert function.queue is not None
-        source = replace(function.queue, queue=self._queue_name(function.name, function.queue.queue))
-        arn = f"arn:aws:sqs:{self.region}:{self.account}:{source.queue}"
-        for action in POLLER_ACTIONS:
-            if refused := self._gate.refuses(function.name, Access(action=action, resource=arn, context={})):
-                raise StackError(f"{function.name}: its queue cannot invoke it: {refused}")
-        return Pump(
-            source,
-            self._pools[function.name],
-            account=self.account,
-            region=self.region,
-            partial_failures=self._reports_partial_failures(function),
-        )
-
-    def _reports_partial_failures(self, function: Function) -> bool:
-        """Whether the template asks for it; Chalice cannot."""
-        properties = self._template["Resources"].get(function.logical_id, {}).get("Properties", {})
-        events = properties.get("Events", {}).values()
-        return any("ReportBatchItemFailures" in one["Properties"].get("FunctionResponseTypes", []) for one in events)
-
-    def _queue_name(self, function: str, said: str) -> str:
-        """The queue an event source means: by its name, with or without the stack's before it, or its
-        logical id."""
-        for logical_id in self.created.ids(QUEUE):
-            name = self.created.attributes[logical_id, "QueueName"]
-            if said in {logical_id, name, name.removeprefix(f"{self._stack_name}-")}:
-                return name
-        raise StackError(f"{function}: the template makes no queue {said}")
 
     def _on_call(self, seen: Any) -> None:
         if seen.status == 200 and seen.call.service == "sqs":
@@ -297,23 +266,12 @@ class AwsStack:
             raise StackError("without a project there is no REST API")
         return f"{self._door.url}/{self._gateway_stage}"
 
-    def _aws_variables(self, key_id: str, secret: str) -> dict[str, str]:
-        return {
-            "AWS_ACCESS_KEY_ID": key_id,
-            "AWS_SECRET_ACCESS_KEY": secret,
-            "AWS_REGION": self.region,
-            "AWS_DEFAULT_REGION": self.region,
-            "AWS_ENDPOINT_URL": self.endpoint_url,
-            "AWS_EC2_METADATA_DISABLED": "true",
-            # The machine's own AWS settings have no say.
-            "AWS_CONFIG_FILE": os.devnull,
-            "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
-        }
+    def _aws_variables(self, caller: str) -> dict[str, str]:
+        return aws_variables(self._gate.keys[caller], region=self.region, endpoint_url=self.endpoint_url)
 
     def admin_environment(self) -> dict[str, str]:
         """Variables that make a boto3 client of another process the stack's administrator."""
-        keys = self._gate.keys[ADMIN]
-        return self._aws_variables(keys.access_key_id, keys.secret_access_key)
+        return self._aws_variables(ADMIN)
 
     def function_environment(self, function: str) -> dict[str, str]:
         """Everything a function's process is told, its own keys among it."""

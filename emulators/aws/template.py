@@ -14,10 +14,7 @@ from typing import Any
 
 import yaml
 
-
-class TemplateError(ValueError):
-    """The template asks for something this stack cannot honour."""
-
+from emulators.aws.errors import TemplateError
 
 Lookup = Callable[[str, str | None], Any]
 """From (logical id, attribute or None for Ref) to the value; raises KeyError for an unknown one."""

@@ -14,9 +14,10 @@ import pytest
 from botocore.exceptions import ClientError
 
 from emulators.aws.dynamodb_local import DynamoDBLocal, missing
+from emulators.aws.errors import TemplateError
 from emulators.aws.locked import locked_moto
 from emulators.aws.resources import TABLE, create_resources
-from emulators.aws.template import TemplateError, read_template
+from emulators.aws.template import read_template
 from emulators.clock import TurnedClock
 
 TEMPLATE = read_template(Path(__file__).parent / "fixtures/aws_project/infra/template.json")

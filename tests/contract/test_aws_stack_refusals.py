@@ -12,10 +12,7 @@ from botocore.exceptions import ClientError
 
 from emulators.aws import AwsStack, StackError
 from emulators.aws.dynamodb_local import DynamoDBLocal, missing
-from emulators.aws.iam import PolicyError
-from emulators.aws.project import ProjectError
-from emulators.aws.schedules import ScheduleError
-from emulators.aws.template import TemplateError
+from emulators.aws.errors import PolicyError, ProjectError, ScheduleError, TemplateError
 
 PROJECT = Path(__file__).parent / "fixtures" / "aws_project"
 

@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 
-from emulators.aws.iam import Access, Decision, PolicyError, evaluate, parse_policy
+from emulators.aws.errors import PolicyError
+from emulators.aws.iam import Access, Decision, evaluate, parse_policy
 
 TABLE = "arn:aws:dynamodb:us-east-1:123456789012:table/jobs"
 

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from emulators.aws.schedules import ScheduleError, parse_schedule
+from emulators.aws.errors import ScheduleError
+from emulators.aws.schedules import parse_schedule
 
 
 def at(text: str) -> float:

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
+from emulators.aws.errors import TemplateError
 from emulators.aws.template import (
-    TemplateError,
     join_templates,
     needs_sub,
     pseudo_parameters,
