@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import shlex
 import signal
+import sys
 import threading
 from pathlib import Path
 
@@ -72,7 +73,9 @@ def main() -> None:
         print(f'export PATH={shlex.quote(str(simulator.bin.resolve()))}:"$PATH"')
         print(f"bin {simulator.bin.resolve()}")
         print("ready", flush=True)
-        stop.wait()
+        while not stop.wait(0.5):
+            if simulator.broken.is_set():
+                sys.exit("the simulator is broken; what broke it is above")
 
 
 if __name__ == "__main__":

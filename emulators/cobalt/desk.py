@@ -6,7 +6,7 @@ or the verb's own fields. Nothing is decided here.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from typing import Any
 
@@ -18,7 +18,7 @@ from emulators.cobalt.store import decode_spec
 class Desk:
     """Answers for one queue manager; ``wake`` asks for a scheduler pass after each change."""
 
-    def __init__(self, manager: QueueManager, wake: Any) -> None:
+    def __init__(self, manager: QueueManager, wake: Callable[[], None]) -> None:
         self._manager = manager
         self._wake = wake
 

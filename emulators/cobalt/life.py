@@ -8,8 +8,8 @@ is gone. Deleting a job that has no nodes ends it at once. A delete of a job tha
 nothing, nor does holding one that runs.
 
 Every function is pure: it returns the next job and, in order, what the world must be told (``Effect``). A
-pair of state and event that the table does not hold raises ``IllegalEvent`` and changes nothing. Preemption
-is left out.
+pair of state and event that the table does not hold raises ``IllegalEventError`` and changes nothing.
+Preemption is left out.
 """
 
 from __future__ import annotations

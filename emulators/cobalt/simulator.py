@@ -53,6 +53,7 @@ class CobaltSimulator:
         self._clock = clock or SystemClock()
         self._wake = threading.Event()
         self._stopping = threading.Event()
+        self.broken = threading.Event()
         self._threads: list[threading.Thread] = []
 
     def start(self) -> None:
@@ -76,10 +77,14 @@ class CobaltSimulator:
         self._wake.set()
 
     def _passes(self) -> None:
-        while not self._stopping.is_set():
-            self.manager.step()
-            self._wake.wait(self.settings.interval)
-            self._wake.clear()
+        try:
+            while not self._stopping.is_set():
+                self.manager.step()
+                self._wake.wait(self.settings.interval)
+                self._wake.clear()
+        except BaseException:
+            self.broken.set()  # a fault of the simulator: whoever runs it must not wait for jobs any longer
+            raise
 
     def stop(self) -> None:
         """End every task and put the work down; on return no process of a job lives."""

@@ -48,6 +48,15 @@ from psij.executors.batch.batch_scheduler_executor import (
     _QueuePollThread,
 )
 
+from qstage.agent.cobalt_answers import (
+    logged_exit_code,
+    newest_log,
+    records,
+    status_of,
+    submitted_id,
+    was_deleted,
+    was_too_long,
+)
 from qstage.agent.cobalt_script import (
     Launch,
     Request,
@@ -65,25 +74,6 @@ COMMAND_TIMEOUT = 60.0
 
 _COMMANDS = ("qsub", "qstat", "qdel")
 _OWN_SHIM = re.compile(rb"\bqstage['\"]?\s+(qsub|qstat|qdel)\b")
-_FIRST_FIELD = re.compile(r"(\S+?)\s*: ?(.*)")
-_SUBMITTED = re.compile(r"^\s*(\d+)\b", re.MULTILINE)
-_EXIT_LINE = re.compile(r"task completed normally with an exit code of (\d+);")
-
-_STATES = {
-    "queued": JobState.QUEUED,
-    "user_hold": JobState.QUEUED,
-    "dep_hold": JobState.QUEUED,
-    "dep_fail": JobState.QUEUED,
-    "admin_hold": JobState.QUEUED,
-    "maxrun_hold": JobState.QUEUED,
-    "starting": JobState.ACTIVE,
-    "running": JobState.ACTIVE,
-    "exiting": JobState.ACTIVE,
-    "killing": JobState.ACTIVE,  # its processes may still live: it is over when it is gone
-    "preempting": JobState.ACTIVE,
-    "preempted": JobState.ACTIVE,
-    "done": JobState.ACTIVE,
-}
 
 logger = logging.getLogger(__name__)
 
@@ -209,10 +199,10 @@ class CobaltExecutor(BatchSchedulerExecutor):
         return option_words(request, f"{self.work_directory.absolute()}/$jobid.cobaltlog")
 
     def job_id_from_submit_output(self, out: str) -> str:
-        found = _SUBMITTED.findall(out)
-        if not found:
+        native_id = submitted_id(out)
+        if native_id is None:
             raise SubmitException(f"qsub named no job id: {out.strip()}")
-        return str(found[-1])
+        return native_id
 
     # Asking.
 
@@ -225,18 +215,18 @@ class CobaltExecutor(BatchSchedulerExecutor):
             if exit_code == 1 and out.strip() in ("", UNKNOWN_ERROR):
                 return {}  # none of the ids is in the queue: Cobalt says so by saying nothing
             raise RuntimeError(f"qstat exited with {exit_code}: {out.strip()}")
-        return {fields["jobid"]: _status(fields.get("state", "")) for fields in _records(out)}
+        return {fields["jobid"]: status_of(fields.get("state", "")) for fields in records(out)}
 
     def get_list_command(self) -> list[str]:
         return [self._commands["qstat"], "-l", "--header=JobID:JobName", "-u", self._current_user()]
 
     def parse_list_output(self, out: str) -> list[str]:
-        return [fields["jobid"] for fields in _records(out)]
+        return [fields["jobid"] for fields in records(out)]
 
     def find_by_name(self, name: str) -> str | None:
         """Return the id of the user's newest listed job of this name, or None."""
         out = self._run_command(self.get_list_command())
-        ids = [int(fields["jobid"]) for fields in _records(out) if fields.get("jobname") == name]
+        ids = [int(fields["jobid"]) for fields in records(out) if fields.get("jobname") == name]
         return str(max(ids)) if ids else None
 
     def _current_user(self) -> str:
@@ -274,17 +264,16 @@ class CobaltExecutor(BatchSchedulerExecutor):
         code, log = self._exit_code(job), self._cobalt_log(job.native_id)
         if code == 0:
             return JobStatus(JobState.COMPLETED, exit_code=0)
-        if job.native_id in self._canceled or "user delete requested" in log:
+        if job.native_id in self._canceled or was_deleted(log):
             return JobStatus(JobState.CANCELED, exit_code=code)
-        if "maximum execution time exceeded" in log:
+        if was_too_long(log):
             return JobStatus(JobState.FAILED, exit_code=code, message="over its walltime")
         if code is not None:
             return JobStatus(JobState.FAILED, exit_code=code)
         if time.monotonic() - since < self._patience:
             return JobStatus(JobState.ACTIVE, message="left the queue; waiting for its exit status")
-        said = _EXIT_LINE.search(log)
         message = "left the queue without an exit status"
-        return JobStatus(JobState.FAILED, exit_code=int(said[1]) if said else None, message=message)
+        return JobStatus(JobState.FAILED, exit_code=logged_exit_code(log), message=message)
 
     def _exit_code(self, job: Job) -> int | None:
         """Return what the job's own exit file says; one of an earlier job with its id says nothing."""
@@ -295,13 +284,12 @@ class CobaltExecutor(BatchSchedulerExecutor):
             return None  # not there, or not to be read now
 
     def _cobalt_log(self, native_id: str) -> str:
-        """Return Cobalt's log of this job: what follows the newest ``Jobid:`` line, as logs of a reused id
-        add up."""
+        """Return Cobalt's log of this job, empty if there is none yet."""
         try:
             text = (self.work_directory / f"{native_id}.cobaltlog").read_text(errors="replace")
         except OSError:
             return ""
-        return text.rpartition(f"Jobid: {native_id}\n")[2]
+        return newest_log(text, native_id)
 
     def _read_aux_files(self, job: Job, status: JobStatus) -> None:
         """Add to a failure what the script itself said, and tidy up. The verdict has read all else."""
@@ -366,29 +354,6 @@ def _launch(job: Job, launch_command: list[str]) -> Launch:
         before=str(spec.pre_launch) if spec.pre_launch else None,
         after=str(spec.post_launch) if spec.post_launch else None,
     )
-
-
-def _status(word: str) -> JobStatus:
-    """Return the status of a state word. One that is new to us cannot take a job back, nor end it."""
-    state = _STATES.get(word)
-    if state is None:
-        logger.warning("Cobalt shows a state that is not known here: %s", word)
-        return JobStatus(JobState.QUEUED, message=f"Cobalt's state is {word}")
-    return JobStatus(state)
-
-
-def _records(out: str) -> list[dict[str, str]]:
-    """Read qstat's vertical layout: ``Name: value`` lines, each job begun by its first, unindented field."""
-    records: list[dict[str, str]] = []
-    for line in out.splitlines():
-        match = _FIRST_FIELD.fullmatch(line.strip())
-        if match is None:
-            continue
-        if not line[0].isspace():
-            records.append({})
-        if records:
-            records[-1][match[1].lower()] = match[2].strip()
-    return [record for record in records if record.get("jobid", "").isdigit()]
 
 
 def register() -> None:

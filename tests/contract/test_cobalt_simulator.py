@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from emulators.clock import TurnedClock
+from emulators.clock import FileClock, TurnedClock
 from emulators.cobalt.queues import Queue
 from emulators.cobalt.settings import Settings
 from emulators.cobalt.simulator import CobaltSimulator
@@ -332,9 +332,21 @@ def test_many_submitters_at_once_get_ids_of_their_own(site: Site) -> None:
     assert sorted(int(one.communicate(timeout=PATIENCE)[0]) for one in running) == list(range(1001, 1011))
 
 
-def serve(state: Path) -> subprocess.Popen[str]:
+def serve(state: Path, *more: str) -> subprocess.Popen[str]:
     server = subprocess.Popen(
-        [sys.executable, "-m", "emulators.cobalt", "serve", "--state", state, "--nodes", "2", "--first-job-id", "50"],
+        [
+            sys.executable,
+            "-m",
+            "emulators.cobalt",
+            "serve",
+            "--state",
+            state,
+            "--nodes",
+            "2",
+            "--first-job-id",
+            "50",
+            *more,
+        ],
         cwd=ROOT,
         stdout=subprocess.PIPE,
         text=True,
@@ -392,3 +404,41 @@ def test_the_environment_puts_the_commands_first(site: Site) -> None:
     variables = {**os.environ, **site.simulator.environment()}
     done = subprocess.run(["qstat"], env=variables, capture_output=True, text=True, check=False)
     assert done.stdout.startswith("JobID  User  WallTime  Nodes  State  Location  \n")
+
+
+def test_a_state_directory_too_deep_for_a_socket_works_as_any_other(tmp_path: Path) -> None:
+    state = tmp_path / ("deep" * 20) / ("er still" * 5)
+    with CobaltSimulator(state) as simulator:
+        address = Path((state / "address").read_text())
+        done = subprocess.run([simulator.bin / "qstat"], capture_output=True, text=True, check=False)
+        assert done.stdout.startswith("JobID")
+    assert not address.parent.exists()
+
+
+def test_a_clock_in_a_file_turns_the_walltime_of_another_process(tmp_path: Path) -> None:
+    clock = FileClock(tmp_path / "clock")
+    script = tmp_path / "run.sh"
+    script.write_text("#!/bin/sh\nsleep 1000\n")
+    script.chmod(0o755)
+    server = serve(tmp_path / "cobalt", "--clock", str(clock.path))
+    try:
+
+        def qstat(jobid: str) -> str:
+            return subprocess.run(
+                [tmp_path / "cobalt" / "bin" / "qstat", jobid], capture_output=True, text=True, check=False
+            ).stdout
+
+        jobid = subprocess.run(
+            [tmp_path / "cobalt" / "bin" / "qsub", "-n1", "-t5", "run.sh"],
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout.strip()
+        until(lambda: "running" in qstat(jobid), "the job runs")
+        clock.turn(301)
+        until(lambda: qstat(jobid) == "", "the walltime ends the job")
+    finally:
+        server.terminate()
+        server.communicate()
+    assert ";A;50;" in (tmp_path / "cobalt" / "accounting.log").read_text()
