@@ -12,13 +12,13 @@ from typing import Any
 from chalice.app import Chalice, CloudWatchEvent, Rate, SQSEvent
 
 from chalicelib import logs
-from chalicelib.api import device, health, jobs, keys, login, me, sites
+from chalicelib.api import device, health, home, jobs, keys, login, me, sites
 from chalicelib.core.ids import UserId
 
 logs.configure()
 
 app = Chalice(app_name="qstage", configure_logs=False)
-for room in (jobs, sites, login, device, keys, me, health):
+for room in (home, jobs, sites, login, device, keys, me, health):
     app.register_blueprint(room.routes)
 
 RESERVE = timedelta(seconds=20)

@@ -1,1 +1,4 @@
-"""The service: everything that ships to Lambda. Arrows point inward: core <- service <- api; adapters implement core.ports."""
+"""The service: everything that ships to Lambda.
+
+Arrows point inward: core <- service <- api; adapters implement core.ports; wiring joins them.
+"""

@@ -1,1 +1,1 @@
-"""The outside world on one machine: Globus, Cobalt and AWS stand-ins that real clients drive. Never shipped to Lambda."""
+"""The outside world on one machine: Globus, Cobalt and AWS that real clients drive. Never shipped to Lambda."""

@@ -96,7 +96,9 @@ class Passing:
             turn.check_time()
             if due(job) is not None:
                 shelf.apply(job)
-        if board.plan.batches or any(plannable(job) for job in shelf.jobs.values()):
+        # An item that names no job asks whether the user's login still holds.
+        asked = any(not item.numbers for item in inbox)
+        if asked or board.plan.batches or any(plannable(job) for job in shelf.jobs.values()):
             self._with_globus(turn)
         self._tidy(turn, inbox)
 
