@@ -89,7 +89,7 @@ def bare_environment() -> dict[str, str]:
 
 
 def _run(command: list[str], *, cwd: Path, what: str, environment: Mapping[str, str] | None = None) -> str:
-    ran = subprocess.run(  # noqa: S603 - our own tools
+    ran = subprocess.run(
         command, cwd=cwd, env=dict(environment or bare_environment()), capture_output=True, text=True, check=False
     )
     if ran.returncode:
@@ -171,14 +171,14 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         sizes = build(options.project, template=template, stage=options.stage, out=options.out)
     except PackageError as error:
-        print(f"package: {error}", file=sys.stderr)  # noqa: T201 - this is a command
+        print(f"package: {error}", file=sys.stderr)
         return 1
     for size in sizes:
-        print(  # noqa: T201
+        print(
             f"{size.name:<22} {size.zipped / 1e6:6.2f} MB zipped {size.unzipped / 1e6:7.2f} MB unzipped"
             f" {size.files:5} files"
         )
-    print(f"package: {options.out / TEMPLATE} is ready for `aws cloudformation package` and `deploy`")  # noqa: T201
+    print(f"package: {options.out / TEMPLATE} is ready for `aws cloudformation package` and `deploy`")
     return 0
 
 

@@ -36,6 +36,8 @@ from emulators.aws.template import join_templates, read_template, substitute_all
 from emulators.aws.web import Server
 from emulators.clock import Clock, FileClock, SystemClock
 
+__all__ = ["AwsStack", "StackError"]
+
 _SERVICES = ("dynamodb", "kms", "sqs", "secretsmanager", "iam", "sts")
 _one_at_a_time = threading.Lock()
 
