@@ -29,9 +29,9 @@ def request(**changes: object) -> Request:
 
 def read_back(asked: Request) -> Qsub:
     """Return what Cobalt's own qsub makes of the script and the command line."""
-    directives, line = split_words(option_words(asked, "/work/$jobid.cobaltlog"))
-    script = render(directives, launch=Launch(command=["/bin/true"]), environment={}, work="/work", ticket="t")
-    return parse_qsub([*line, "/work/x.job"], read_script=lambda _: script, cwd="/", user="ada")
+    directives, line = split_words(option_words(asked, "/jobs/$jobid.cobaltlog"))
+    script = render(directives, launch=Launch(command=["/bin/true"]), environment={}, work="/jobs", ticket="t")
+    return parse_qsub([*line, "/jobs/x.job"], read_script=lambda _: script, cwd="/", user="ada")
 
 
 def test_cobalt_reads_back_what_was_asked_for() -> None:
@@ -39,7 +39,7 @@ def test_cobalt_reads_back_what_was_asked_for() -> None:
     assert (job.nodes, job.procs, job.walltime, job.mode) == (2, 4, 10, "script")
     assert (job.cwd, job.jobname, job.queue, job.project) == ("/data/run", "md-run", "debug", "chem")
     assert (job.outputpath, job.errorpath) == ("/dev/null", "/dev/null")
-    assert job.cobalt_log_file == "/work/$jobid.cobaltlog"
+    assert job.cobalt_log_file == "/jobs/$jobid.cobaltlog"
     assert job.envs == {}
 
 
