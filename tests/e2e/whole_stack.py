@@ -1,0 +1,68 @@
+"""A stack for tests: a few inputs on ``lab``, a job that uses them, and patience with a deadline."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+from emulators.stack import SITE, Stack
+from qstage.client import Job
+
+T = TypeVar("T")
+FINAL = ("completed", "failed", "canceled")
+SCRIPT = "#!/bin/bash\nset -e\nmkdir -p results\ncat inputs/*.txt > 'results/all of it.txt'\necho done\n"
+
+
+@contextmanager
+def opened(folder: Path) -> Iterator[Stack]:
+    """A stack with its user signed in, its site registered, and its agent at work."""
+    lab, archive = folder / "lab", folder / "archive"
+    lab.mkdir()
+    archive.mkdir()
+    (lab / "a.txt").write_text("alpha\n")
+    (lab / "b é.txt").write_text("beta\n")
+    with Stack(folder / "state", input=lab, output=archive) as stack:
+        stack.sign_in()
+        stack.register_site()
+        stack.start_agent()
+        yield stack
+
+
+def document(stack: Stack, *, script: str = SCRIPT, **more: Any) -> dict[str, Any]:
+    """A job with three collections."""
+    return {
+        "name": "whole",
+        "site": SITE,
+        "executable": "run.sh",
+        "files": [{"path": "run.sh", "content": script, "mode": "0755"}],
+        "attributes": {"duration": 1800},
+        "stage_in": [{"source": f"globus://{stack.collections['lab']}/", "target": "inputs/"}],
+        "stage_out": [{"source": "results/", "target": f"globus://{stack.collections['archive']}/{{name}}-{{id}}/"}],
+        **more,
+    }
+
+
+def until(found: Callable[[], T | None], what: str, seconds: float = 60) -> T:
+    """Wait for something to be so, and say what was awaited if it never is."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if (seen := found()) is not None:
+            return seen
+        time.sleep(0.05)
+    raise AssertionError(f"after {seconds} s still not: {what}")
+
+
+def finished(stack: Stack, number: int, seconds: float = 60) -> Job:
+    """The job once it is final."""
+    assert stack.login is not None
+    client = stack.login.client
+
+    def final() -> Job | None:
+        stack.check_alive()
+        job = client.job(number)
+        return job if job.state in FINAL else None
+
+    return until(final, f"job {number} final", seconds)
