@@ -1,0 +1,193 @@
+"""``qstage qsub``: typed lines in, documents and refusals out. Nothing is sent: every line has --dry-run."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from qstage.cli.app import run
+from qstage.cli.staging import BadStaging, read_list, read_stage_in, read_stage_out
+
+LAB, ARCHIVE = "0a1b2c3d-0000-4000-8000-000000000001", "0a1b2c3d-0000-4000-8000-000000000002"
+
+
+@pytest.fixture(autouse=True)
+def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    for name in [name for name in os.environ if name.startswith("QSTAGE_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("QSTAGE_CONFIG", str(tmp_path / "config.toml"))
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "config.toml").write_text(f'site = "theta"\n[collections]\nlab = "{LAB}"\narchive = "{ARCHIVE}"\n')
+    (tmp_path / "config.toml").chmod(0o600)
+    write_script(tmp_path / "run.sh", "#!/bin/bash\necho hi\n")
+    return tmp_path
+
+
+def write_script(path: Path, text: str) -> None:
+    path.write_text(text)
+    path.chmod(0o755)
+
+
+class Typed:
+    def __init__(self, capsys: pytest.CaptureFixture[str], *words: str) -> None:
+        self.status = run(["qsub", "--dry-run", *words])
+        told = capsys.readouterr()
+        self.out, self.err = told.out, told.err
+
+    @property
+    def document(self) -> dict[str, Any]:
+        assert self.status == 0, self.err
+        document: dict[str, Any] = json.loads(self.out)
+        return document
+
+
+def test_a_line_as_typed_on_cobalt_makes_a_whole_document(capsys: pytest.CaptureFixture[str]) -> None:
+    line = "-A chem -n 2 -t 30 -q debug --proccount 8 --env A=1:B=http://x:80/y -h --jobname md-run -o o.txt -e e.txt"
+    document = Typed(capsys, *line.split(), "--attrs", "mcdram=cache:no_preboot", "run.sh", "a b", "-n", "7").document
+    assert document == {
+        "name": "md-run",
+        "site": "theta",
+        "executable": "run.sh",
+        "arguments": ["a b", "-n", "7"],
+        "files": [{"path": "run.sh", "content": "#!/bin/bash\necho hi\n", "mode": "0755"}],
+        "resources": {"node_count": 2, "process_count": 8},
+        "attributes": {
+            "duration": 1800,
+            "queue_name": "debug",
+            "account": "chem",
+            "custom_attributes": {"mcdram": "cache", "preboot": "false"},
+        },
+        "environment": {"A": "1", "B": "http://x:80/y"},
+        "stdout_path": "o.txt",
+        "stderr_path": "e.txt",
+        "hold": True,
+    }
+
+
+def test_directives_of_both_kinds_are_read_and_the_line_wins(machine: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_script(
+        machine / "job.sh",
+        "#!/bin/bash\n#COBALT -n 2 -t 30\n#QSTAGE site mira\n#QSTAGE stage-in 'lab:/my data/'=inputs/\n"
+        "#COBALT -A chem\n"
+        "#QSTAGE stage-out results/=archive:/runs/{id}/?on_success,on_error\n#QSTAGE tag run=7\n#QSTAGE cleanup\n",
+    )
+    document = Typed(capsys, "-n", "4", "--stage-in", "lab:/x.dat", "job.sh").document
+    assert (document["site"], document["resources"]) == ("mira", {"node_count": 4})
+    assert document["attributes"] == {"duration": 1800, "account": "chem"}
+    assert document["stage_in"] == [
+        {"source": f"globus://{LAB}/my data/", "target": "inputs/"},
+        {"source": f"globus://{LAB}/x.dat"},
+    ]
+    assert document["stage_out"] == [
+        {"source": "results/", "target": f"globus://{ARCHIVE}/runs/{{id}}/", "when": ["on_success", "on_error"]}
+    ]
+    assert (document["tags"], document["cleanup"]) == ({"run": "7"}, True)
+    assert Typed(capsys, "--site", "theta", "job.sh").document["site"] == "theta"
+
+
+def test_a_command_that_is_not_here_is_a_path_at_the_site(capsys: pytest.CaptureFixture[str]) -> None:
+    for command in ("/soft/bin/solver", "bin/solver", "/bin/ls"):
+        document = Typed(capsys, "-n", "1", "-t", "5", command, "-x").document
+        assert (document["executable"], document["arguments"]) == (command, ["-x"])
+        assert "files" not in document
+
+
+def test_a_binary_here_travels_as_base64_and_one_too_large_is_refused(
+    machine: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (machine / "tool").write_bytes(b"\x7fELF\xff")
+    (machine / "tool").chmod(0o755)
+    document = Typed(capsys, "-n", "1", "-t", "5", "./tool").document
+    assert document["files"] == [{"path": "tool", "content": "f0VMRv8=", "encoding": "base64", "mode": "0755"}]
+    assert document["executable"] == "tool"
+    (machine / "tool").write_bytes(b"x" * 200_000)
+    refused = Typed(capsys, "-n", "1", "-t", "5", "./tool")
+    assert refused.status == 1
+    assert "stage it in" in refused.err
+
+
+@pytest.mark.parametrize(
+    ("words", "status", "said"),
+    [
+        ("-n five -t 5 run.sh", 2, "option -n: invalid integer value: 'five'"),
+        ("-t 5 run.sh", 1, "'nodecount' not provided"),
+        ("-n 1 run.sh", 1, "'time' not provided"),
+        ("-n 1 -t abc run.sh", 1, "invalid time specification: illegal value 'abc' for minutes"),
+        ("-n 1 -t 5", 1, "No executable or script specified"),
+        ("-n 1 -t 5 --no run.sh", 2, "ambiguous option: --no"),
+        ("-n 1 -t 5 config.toml", 1, "command config.toml is not executable"),
+        ("-n 1 -t 0 run.sh", 1, "-t 0"),
+        ("-n 1 -t 5 --geometry 1x2x3x4 run.sh", 1, "Blue Gene"),
+        ("-n 1 -t 5 --kernel x run.sh", 1, "Blue Gene"),
+        ("-n 1 -t 5 -I", 1, "cannot be interactive"),
+        ("-n 1 -t 5 --mode vn run.sh", 1, "--mode vn"),
+        ("-n 1 -t 5 --cwd /x run.sh", 1, "--cwd"),
+        ("-n 1 -t 5 --dependencies 12 run.sh", 1, "--dependencies"),
+        ("-n 1 -t 5 -M me@x run.sh", 1, "--notify"),
+        ("-n 1 -t 5 -u 077 run.sh", 1, "umask"),
+        ("-n 1 -t 5 -o /abs/out run.sh", 1, "-o /abs/out"),
+        ("-n 1 -t 5 --jobname ../x run.sh", 1, "--jobname"),
+        ("-n 1 -t 5 --stage-in nowhere:/x run.sh", 1, "qstage collections add nowhere ID"),
+        ("-n 1 -t 5 --stage-in /x run.sh", 1, "<collection>:<path>"),
+        ("-n 1 -t 5 --stage-out results/ run.sh", 1, "<source>=<collection>:<path>"),
+        ("-n 1 -t 5 --stage-out r/=lab:/x?sometimes run.sh", 1, "after the ?"),
+        ("-n 1 -t 5 --from-list none.txt run.sh", 1, "none.txt"),
+        ("-n 1 -t 5 --tag x run.sh", 1, "<name>=<value>"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_done_is_said_in_one_place(
+    capsys: pytest.CaptureFixture[str], words: str, status: int, said: str
+) -> None:
+    typed = Typed(capsys, *words.split())
+    assert typed.status == status
+    assert said in typed.err
+
+
+def test_without_any_site_the_cure_is_named(machine: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (machine / "config.toml").unlink()
+    typed = Typed(capsys, "-n", "1", "-t", "5", "run.sh")
+    assert (typed.status, "qstage site use ID" in typed.err) == (1, True)
+
+
+def test_a_list_of_inputs_is_read_from_a_file(machine: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (machine / "list.txt").write_text("# inputs\nlab:/a=in/a\n\nlab:/b c\n")
+    document = Typed(capsys, "-n", "1", "-t", "5", "--from-list", "list.txt", "run.sh").document
+    assert document["stage_in"] == [
+        {"source": f"globus://{LAB}/a", "target": "in/a"},
+        {"source": f"globus://{LAB}/b c"},
+    ]
+
+
+@pytest.mark.parametrize(
+    "line", ["#QSTAGE stage-in", "#QSTAGE launch x", "#QSTAGE stage-in 'lab:/x", "#QSTAGE cleanup now"]
+)
+def test_a_directive_of_ours_that_cannot_be_read_is_refused(
+    machine: Path, capsys: pytest.CaptureFixture[str], line: str
+) -> None:
+    write_script(machine / "job.sh", f"#!/bin/bash\n{line}\n")
+    typed = Typed(capsys, "-n", "1", "-t", "5", "job.sh")
+    assert typed.status == 1
+    assert "#QSTAGE" in typed.err
+
+
+@given(path=st.text(min_size=1, max_size=20), target=st.text(min_size=1, max_size=20))
+def test_any_path_can_be_written_with_backslashes(path: str, target: str) -> None:
+    def escape(text: str) -> str:
+        return "".join(f"\\{character}" if character in "\\=?" else character for character in text)
+
+    rooted = f"/{path.lstrip('/')}"
+    item = read_stage_in(f"lab:{escape(rooted)}={escape(target)}", lambda _: LAB)
+    assert item == {"source": f"globus://{LAB}{rooted}", "target": target}
+    out = read_stage_out(f"{escape(target)}=lab:{escape(rooted)}?always", lambda _: LAB)
+    assert out == {"source": target, "target": f"globus://{LAB}{rooted}", "when": ["always"]}
+
+
+def test_a_list_with_a_bad_line_is_refused_whole() -> None:
+    with pytest.raises(BadStaging):
+        read_list("lab:/a\nlab\n", lambda _: LAB)
