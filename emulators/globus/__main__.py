@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import argparse
 import signal
+import sys
 import threading
 from pathlib import Path
 
 from emulators.clock import FileClock, SystemClock
-from emulators.globus.config_file import load_config
+from emulators.globus.config_file import ConfigError, load_config
 from emulators.globus.emulator import GlobusEmulator
 from emulators.globus.pace import Pace
 
@@ -26,9 +27,13 @@ def _arguments() -> argparse.Namespace:
 
 def main() -> None:
     arguments = _arguments()
+    try:
+        config = load_config(arguments.config) if arguments.config else None
+    except (ConfigError, OSError) as error:
+        sys.exit(f"{arguments.config}: {error}")
     emulator = GlobusEmulator(
         arguments.data,
-        load_config(arguments.config) if arguments.config else None,
+        config,
         clock=FileClock(arguments.clock) if arguments.clock else SystemClock(),
         pace=Pace.by_clock(arguments.time_scale),
         control=arguments.control,

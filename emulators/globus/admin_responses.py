@@ -1,4 +1,4 @@
-"""What the owner of a collection may do with the tasks on it: list, cancel, pause, and rules that pause.
+"""What the owner of a collection may do with the tasks on it: list, cancel, pause.
 
 The owner holds every role on the collection; roles of others are not emulated.
 """
@@ -13,30 +13,28 @@ from emulators.globus.access import Caller, caller
 from emulators.globus.endpoint_responses import endpoint_document, owner_of
 from emulators.globus.errors import Document, TransferRefusal, bad_request, task_not_found
 from emulators.globus.ids import is_uuid, random_id
-from emulators.globus.pauses import FLAGS, PauseRule, document
 from emulators.globus.people import glob_matches
 from emulators.globus.places import Place
 from emulators.globus.replies import json_reply
 from emulators.globus.submission_responses import body_of
-from emulators.globus.submissions import flag, text
+from emulators.globus.submissions import text
 from emulators.globus.task_models import Task
 from emulators.globus.task_responses import events_of, moved_of, pauses_of, result, skipped_of
 from emulators.globus.times import fine_stamp, stamp
-from emulators.globus.times import parse as parse_time
 from emulators.globus.world import World
 
 _MOST_IDS = 50
 _PAGE = 100
 
 
-def _administers(world: World, who: Caller, collection_id: str | None) -> bool:
+def administers(world: World, who: Caller, collection_id: str | None) -> bool:
     place = None if collection_id is None else world.places.known(collection_id)
     return place is not None and owner_of(world, place.collection) in who.account.ids
 
 
 def _side(world: World, who: Caller, task: Task) -> str | None:
     """The side of a task that the caller administers: SOURCE, DESTINATION, BOTH or none."""
-    source, destination = _administers(world, who, task.source), _administers(world, who, task.destination)
+    source, destination = administers(world, who, task.source), administers(world, who, task.destination)
     if source and destination:
         return "BOTH"
     return "SOURCE" if source else "DESTINATION" if destination else None
@@ -48,26 +46,26 @@ def _managed(world: World, request: Request, task_id: str) -> Task:
     if task is None:
         raise task_not_found(task_id)
     if _side(world, who, task) is None:
-        raise _denied()
+        raise denied()
     world.engine.settle([task])
     return task
 
 
-def _denied() -> TransferRefusal:
+def denied() -> TransferRefusal:
     return TransferRefusal(403, "PermissionDenied", "You are not an activity manager of the collection")
 
 
-def _own_place(world: World, who: Caller, collection_id: str) -> Place:
+def own_place(world: World, who: Caller, collection_id: str) -> Place:
     place = world.place(collection_id)
-    if not _administers(world, who, collection_id):
-        raise _denied()
+    if not administers(world, who, collection_id):
+        raise denied()
     return place
 
 
 def monitored(world: World, request: Request) -> Response:
     with world.lock:
         who = caller(world, request)
-        mine = [place for place in world.places.all() if _administers(world, who, place.collection.id)]
+        mine = [place for place in world.places.all() if administers(world, who, place.collection.id)]
         return json_reply(
             {"DATA_TYPE": "monitored_endpoints", "DATA": [endpoint_document(world, place) for place in mine]}
         )
@@ -75,7 +73,7 @@ def monitored(world: World, request: Request) -> Response:
 
 def get_endpoint(world: World, request: Request, collection_id: str) -> Response:
     with world.lock:
-        return json_reply(endpoint_document(world, _own_place(world, caller(world, request), collection_id)))
+        return json_reply(endpoint_document(world, own_place(world, caller(world, request), collection_id)))
 
 
 # -- tasks -------------------------------------------------------------------------------------------------
@@ -167,7 +165,7 @@ def _named(world: World, who: Caller, body: Document) -> list[Task]:
         if task is None:
             raise task_not_found(task_id)
         if _side(world, who, task) is None:
-            raise _denied()
+            raise denied()
         tasks.append(task)
     return tasks
 
@@ -215,100 +213,3 @@ def resume(world: World, request: Request) -> Response:
             task.paused_by_admin = None
         world.engine.notify()
         return json_reply(result(request, "ResumeAccepted", "The tasks will be resumed"), 202)
-
-
-# -- pause rules -------------------------------------------------------------------------------------------
-
-
-def _rule_document(world: World, rule: PauseRule, *, limited: bool = False) -> Document:
-    name = world.collection(rule.collection).display_name
-    return document(rule, name, limited=limited, when=stamp(rule.start_time))
-
-
-def rule_list(world: World, request: Request) -> Response:
-    with world.lock:
-        who = caller(world, request)
-        wanted = request.args.get("filter_endpoint")
-        rules = [
-            rule
-            for rule in world.pauses.rules.values()
-            if _administers(world, who, rule.collection) and wanted in (None, rule.collection)
-        ]
-        return json_reply({"DATA_TYPE": "pause_rule_list", "DATA": [_rule_document(world, rule) for rule in rules]})
-
-
-def effective_rules(world: World, request: Request, collection_id: str) -> Response:
-    """The rules that hold for the caller on a collection."""
-    with world.lock:
-        who = caller(world, request)
-        world.place(collection_id)
-        rules = [
-            rule
-            for rule in world.pauses.rules.values()
-            if rule.collection == collection_id and rule.identity in (None, who.owner)
-        ]
-        found = [_rule_document(world, rule, limited=True) for rule in rules]
-        return json_reply({"DATA_TYPE": "pause_rule_limited_list", "DATA": found})
-
-
-def create_rule(world: World, request: Request) -> Response:
-    body = body_of(request, "pause_rule")
-    with world.lock:
-        who = caller(world, request)
-        place = _own_place(world, who, text(body, "endpoint_id"))
-        rule = PauseRule(
-            collection=place.collection.id,
-            message=text(body, "message"),
-            start_time=world.now() if body.get("start_time") is None else _time(text(body, "start_time")),
-            identity=None if body.get("identity_id") is None else text(body, "identity_id"),
-            flags=frozenset(name for name in FLAGS if flag(body, name, default=True)),
-        )
-        world.pauses.rules[rule.id] = rule
-        world.engine.notify()
-        return json_reply(_rule_document(world, rule), 201)
-
-
-def _time(raw: str) -> float:
-    try:
-        return parse_time(raw)
-    except ValueError as error:
-        raise bad_request("Invalid start_time") from error
-
-
-def _own_rule(world: World, request: Request, rule_id: str) -> PauseRule:
-    who, rule = caller(world, request), world.pauses.rules.get(rule_id)
-    if rule is None:
-        raise TransferRefusal(404, "ClientError.NotFound", "No such pause rule")
-    if not _administers(world, who, rule.collection):
-        raise _denied()
-    return rule
-
-
-def get_rule(world: World, request: Request, rule_id: str) -> Response:
-    with world.lock:
-        return json_reply(_rule_document(world, _own_rule(world, request, rule_id)))
-
-
-def update_rule(world: World, request: Request, rule_id: str) -> Response:
-    body = body_of(request)
-    with world.lock:
-        rule = _own_rule(world, request, rule_id)
-        changed = PauseRule(
-            id=rule.id,
-            collection=rule.collection,
-            message=text(body, "message") if "message" in body else rule.message,
-            start_time=_time(text(body, "start_time")) if body.get("start_time") else rule.start_time,
-            identity=rule.identity,
-            flags=frozenset(name for name in FLAGS if flag(body, name, default=name in rule.flags)),
-        )
-        world.pauses.rules[rule_id] = changed
-        world.engine.notify()
-        return json_reply(_rule_document(world, changed))
-
-
-def delete_rule(world: World, request: Request, rule_id: str) -> Response:
-    with world.lock:
-        _own_rule(world, request, rule_id)
-        del world.pauses.rules[rule_id]
-        world.engine.notify()
-        return json_reply(result(request, "Deleted", "Pause rule deleted successfully"))

@@ -32,6 +32,7 @@ class Session:
     """A login session. Signing in again renews it; refreshing a token does not."""
 
     id: str
+    cookie: str = field(default_factory=opaque, repr=False)
     authentications: dict[str, Authentication] = field(default_factory=dict)
 
 
@@ -88,7 +89,7 @@ class AuthBook:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._numbers = itertools.count(100_001)
-        self.sessions: dict[str, Session] = {}
+        self.sessions: dict[str, Session] = {}  # by cookie: the id is told to applications
         self.codes: dict[str, Code] = {}
         self._tokens: dict[str, Token] = {}
         self._consents: dict[tuple[str, str], dict[Path, Consent]] = {}
@@ -97,7 +98,7 @@ class AuthBook:
 
     def new_session(self) -> Session:
         session = Session(id=random_id())
-        self.sessions[session.id] = session
+        self.sessions[session.cookie] = session
         return session
 
     # -- consents ------------------------------------------------------------------------------------------

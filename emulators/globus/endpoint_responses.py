@@ -72,7 +72,8 @@ def endpoint_search(world: World, request: Request) -> Response:
 
 def _matches(world: World, who: Caller, place: Place, scope: str, request: Request) -> bool:
     collection, args = place.collection, request.args
-    if scope != "all" and owner_of(world, collection) not in who.account.ids:
+    mine = owner_of(world, collection) in who.account.ids
+    if not (mine or collection.public) or (scope != "all" and not mine):
         return False
     if (kind := args.get("filter_entity_type")) and kind != collection.entity_type:
         return False

@@ -15,7 +15,7 @@ from emulators.globus.task_models import Task
 from emulators.globus.world import World
 
 _LOOK_AGAIN = 0.05  # real seconds between looks at a clock that another process may turn
-_PATIENCE = {"once": 120.0, "poll": 120.0, "clock": 2.0}  # real seconds that a reader waits for due work
+_PATIENCE = {"once": 30.0, "poll": 30.0, "clock": 2.0}  # real seconds that a reader waits for due work
 
 
 class Engine:
@@ -83,7 +83,7 @@ class Engine:
         if how != "done":
             task.ended_as = how  # type: ignore[assignment]
         if how in ("failed", "expired"):
-            task.fatal = (code, details.splitlines()[0] if how == "failed" else code.replace("_", " ").lower())
+            task.fatal = (code, code.replace("_", " ").lower())
         task.log(code, details, now, is_error=how != "done")
         self.world.tasks.ended(task)
         self._runs.pop(task.id, None)

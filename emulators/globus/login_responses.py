@@ -12,6 +12,7 @@ from emulators.globus.replies import json_reply, page_reply
 from emulators.globus.world import World
 
 COOKIE = "globus_session"
+_MOST_ATTEMPTS = 10_000
 
 
 def start(world: World, request: Request) -> Response:
@@ -20,9 +21,9 @@ def start(world: World, request: Request) -> Response:
         login = authorize.read_request(world, request.args)
         session = world.auth.sessions.get(request.cookies.get(COOKIE, "")) or world.auth.new_session()
         attempt = Attempt(request=login, session=session)
-        world.attempts[attempt.id] = attempt
+        _remember(world, attempt)
         reply = _next_page(world, attempt)
-    reply.set_cookie(COOKIE, session.id, httponly=True, samesite="Lax")
+    reply.set_cookie(COOKIE, session.cookie, httponly=True, samesite="Lax")
     return reply
 
 
@@ -94,12 +95,19 @@ def register_client(world: World, request: Request) -> Response:
     )
 
 
+def _remember(world: World, attempt: Attempt) -> None:
+    """Keep an attempt; of those that nobody finishes, the oldest go."""
+    world.attempts[attempt.id] = attempt
+    while len(world.attempts) > _MOST_ATTEMPTS:
+        del world.attempts[next(iter(world.attempts))]
+
+
 def _attempt(world: World, request: Request) -> Attempt:
     """The attempt a form belongs to. Its token and the browser's cookie must both be the attempt's own."""
     attempt = world.attempts.get(request.form.get("attempt", ""))
     if attempt is None or attempt.done:
         raise PageRefusal(400, "This login is over", "Start again from the application.")
-    if request.form.get("csrf") != attempt.csrf or request.cookies.get(COOKIE) != attempt.session.id:
+    if request.form.get("csrf") != attempt.csrf or request.cookies.get(COOKIE) != attempt.session.cookie:
         raise PageRefusal(403, "Not your login", "The form does not belong to this browser.")
     return attempt
 

@@ -123,10 +123,16 @@ def number(args: MultiDict[str, str], name: str, default: int, most: int | None 
     return value if most is None else min(value, most)
 
 
-def page(documents: list[Document], args: MultiDict[str, str], kind: str, most: int) -> Document:
-    """One page by limit and offset, with the total."""
+def page(
+    documents: list[Document],
+    args: MultiDict[str, str],
+    kind: str,
+    most: int,
+    written: Callable[[Document], Document] = lambda document: document,
+) -> Document:
+    """One page by limit and offset, with the total; ``written`` gives each document on it its final form."""
     limit, offset = number(args, "limit", min(most, 1000), most), number(args, "offset", 0)
-    found = [trimmed(each, args.get("fields")) for each in documents[offset : offset + limit]]
+    found = [trimmed(written(each), args.get("fields")) for each in documents[offset : offset + limit]]
     return {
         "DATA_TYPE": kind,
         "DATA": found,

@@ -116,6 +116,7 @@ class Task:
     bytes_transferred: int = 0
     bytes_checksummed: int = 0
     units_done: int = 0
+    units_lost: int = 0
     units_retrying: int = 0
     ended_as: Literal["", "canceled", "expired", "failed"] = ""
     events: list[Event] = field(default_factory=list)
@@ -128,8 +129,8 @@ class Task:
 
     @property
     def units(self) -> int:
-        """Subtasks: the scan, every file and every directory."""
-        return 1 + self.files + self.directories
+        """Subtasks: the scan, every file and directory, and what was skipped before it became one."""
+        return 1 + self.files + self.directories + self.units_lost
 
     def pairs(self) -> frozenset[tuple[str, str | None, str, str]]:
         """What is moved from where to where: tasks with the same pairs are identical."""

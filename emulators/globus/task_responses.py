@@ -75,10 +75,32 @@ def task_list(world: World, request: Request) -> Response:
         wanted = query.clauses(request.args.get("filter", ""))
         tasks = _named_tasks(world, who, wanted)
         polled(world, [task for task in tasks if task.live])
-        found = [documents.task_document(world, task) for task in reversed(tasks)]
+        found = [_brief(task) for task in reversed(tasks)]
         found = [each for each in found if query.passes(each, wanted, _TASK_TESTS)]
         found = query.ordered(found, request.args.get("orderby", "request_time DESC"), _TASK_ORDER)
-        return json_reply(query.page(found, request.args, "task_list", world.settings.list_limit))
+
+        def written(brief: Document) -> Document:
+            return documents.task_document(world, brief["task"])
+
+        return json_reply(query.page(found, request.args, "task_list", world.settings.list_limit, written))
+
+
+def _brief(task: Task) -> Document:
+    """What a list is filtered and ordered by: only the page that is shown is written out in full."""
+    return {
+        "task": task,
+        "task_id": task.id,
+        "status": task.status,
+        "type": task.type,
+        "label": task.label,
+        "request_time": stamp(task.request_time),
+        "deadline": stamp(task.deadline),
+        "completion_time": None if task.completion_time is None else stamp(task.completion_time),
+        "faults": task.faults,
+        "is_paused": task.is_paused,
+        "source_endpoint_id": task.source,
+        "destination_endpoint_id": task.destination,
+    }
 
 
 def _named_tasks(world: World, who: Caller, wanted: list[query.Clause]) -> list[Task]:

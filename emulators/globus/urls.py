@@ -14,6 +14,7 @@ from emulators.globus import control_responses as control
 from emulators.globus import endpoint_responses as endpoints
 from emulators.globus import login_responses as login
 from emulators.globus import operation_responses as operations
+from emulators.globus import pause_rule_responses as rules
 from emulators.globus import submission_responses as submissions
 from emulators.globus import task_responses as tasks
 from emulators.globus import token_responses as tokens
@@ -59,7 +60,7 @@ _TRANSFER: list[tuple[str, str, Handler]] = [
     ("GET", "/endpoint/<collection_id>", endpoints.get_endpoint),
     ("GET", "/endpoint/<collection_id>/server_list", endpoints.server_list),
     ("GET", "/endpoint_search", endpoints.endpoint_search),
-    ("GET", "/endpoint/<collection_id>/my_effective_pause_rule_list", admin.effective_rules),
+    ("GET", "/endpoint/<collection_id>/my_effective_pause_rule_list", rules.effective_rules),
     ("GET", "/bookmark_list", bookmarks.bookmark_list),
     ("POST", "/bookmark", bookmarks.create),
     ("GET", "/bookmark/<bookmark_id>", bookmarks.get),
@@ -77,11 +78,11 @@ _TRANSFER: list[tuple[str, str, Handler]] = [
     ("GET", "/endpoint_manager/admin_cancel/<cancel_id>", admin.cancel_status),
     ("POST", "/endpoint_manager/admin_pause", admin.pause),
     ("POST", "/endpoint_manager/admin_resume", admin.resume),
-    ("GET", "/endpoint_manager/pause_rule_list", admin.rule_list),
-    ("POST", "/endpoint_manager/pause_rule", admin.create_rule),
-    ("GET", "/endpoint_manager/pause_rule/<rule_id>", admin.get_rule),
-    ("PUT", "/endpoint_manager/pause_rule/<rule_id>", admin.update_rule),
-    ("DELETE", "/endpoint_manager/pause_rule/<rule_id>", admin.delete_rule),
+    ("GET", "/endpoint_manager/pause_rule_list", rules.rule_list),
+    ("POST", "/endpoint_manager/pause_rule", rules.create_rule),
+    ("GET", "/endpoint_manager/pause_rule/<rule_id>", rules.get_rule),
+    ("PUT", "/endpoint_manager/pause_rule/<rule_id>", rules.update_rule),
+    ("DELETE", "/endpoint_manager/pause_rule/<rule_id>", rules.delete_rule),
 ]
 
 _CONTROL: list[tuple[str, str, Handler]] = [
@@ -95,5 +96,5 @@ def url_map(*, control_api: bool) -> Map:
     """The map of all that is covered; the control API only where it was asked for."""
     rows = [*_AUTH, *((method, f"/v0.10{path}", handler) for method, path, handler in _TRANSFER)]
     rows += _CONTROL if control_api else []
-    rules = [Rule(path, methods=[method], endpoint=handler) for method, path, handler in rows]
-    return Map(rules, strict_slashes=False, merge_slashes=False)
+    table = [Rule(path, methods=[method], endpoint=handler) for method, path, handler in rows]
+    return Map(table, strict_slashes=False, merge_slashes=False)

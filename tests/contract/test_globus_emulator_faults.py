@@ -15,8 +15,8 @@ from globus_sdk.gare import to_gare
 from globus_sdk.scopes import AuthScopes, GCSCollectionScopes, TransferScopes
 
 from emulators.clock import TurnedClock
-from emulators.globus import Browser, Collection, GlobusEmulator, Pace, Permission
-from emulators.globus.config import default_config
+from emulators.globus import Browser, Client, Collection, GlobusEmulator, Pace, Permission
+from emulators.globus.config import OwnScope, default_config
 
 CALLBACK = "http://127.0.0.1:4321/api/callback"
 
@@ -30,7 +30,7 @@ def clock() -> TurnedClock:
 def globus(tmp_path: Path, clock: TurnedClock, monkeypatch: pytest.MonkeyPatch) -> Iterator[GlobusEmulator]:
     config = default_config()
     more = (
-        Collection(name="laptop", kind="personal"),
+        Collection(name="laptop", kind="personal", public=False),
         Collection(
             name="strict",
             kind="guest",
@@ -42,7 +42,9 @@ def globus(tmp_path: Path, clock: TurnedClock, monkeypatch: pytest.MonkeyPatch) 
         ),
         Collection(name="far", high_assurance=True, session_timeout_minutes=10, session_error=502),
     )
-    config = dataclasses.replace(config, collections=(*config.collections, *more))
+    own = OwnScope(suffix="all", dependents=(f"*{TransferScopes.all}",))
+    service = Client(name="service", scopes=(own,))
+    config = dataclasses.replace(config, collections=(*config.collections, *more), clients=(*config.clients, service))
     with GlobusEmulator(tmp_path / "data", config, clock=clock, pace=Pace.at_once(), control=True) as emulator:
         for name, value in emulator.environment().items():
             monkeypatch.setenv(name, value)
@@ -266,6 +268,40 @@ def test_revoked_tokens_are_refused(globus: GlobusEmulator, login: Login) -> Non
     with pytest.raises(globus_sdk.TransferAPIError) as raised:
         client.get_submission_id()
     assert (raised.value.http_status, raised.value.code) == (401, "ClientError.AuthenticationFailed")
+
+
+def test_a_dependent_scope_the_user_denied_is_told_to_the_resource_server(
+    globus: GlobusEmulator, browser: Browser
+) -> None:
+    own, app = globus.client("service"), globus.client("qstage")
+    scope = f"https://auth.globus.org/scopes/{own.id}/all"
+    with (
+        globus_sdk.ConfidentialAppAuthClient(app.id, app.secret) as auth,
+        globus_sdk.ConfidentialAppAuthClient(own.id, own.secret) as service,
+    ):
+        auth.oauth2_start_flow(CALLBACK, [scope])
+        back = browser.sign_in(auth.oauth2_get_authorize_url(), "ada@uni.example", deny=(str(TransferScopes.all),))
+        held = auth.oauth2_exchange_code_for_tokens(parse_qs(urlsplit(back).query)["code"][0])["access_token"]
+        with pytest.raises(globus_sdk.AuthAPIError) as raised:
+            service.oauth2_get_dependent_tokens(held)
+        gare = to_gare(raised.value)
+        assert gare is not None
+        assert gare.code == "ConsentRequired"
+        assert gare.authorization_parameters.required_scopes == [str(TransferScopes.all)]
+        browser.sign_in(auth.oauth2_get_authorize_url(), "ada@uni.example")
+        tokens = service.oauth2_get_dependent_tokens(held).by_resource_server
+        assert tokens["transfer.api.globus.org"]["access_token"]
+
+
+def test_a_private_collection_is_found_by_its_owner_only(
+    globus: GlobusEmulator, login: Login, browser: Browser
+) -> None:
+    def found(client: globus_sdk.TransferClient) -> list[str]:
+        return [each["display_name"] for each in client.endpoint_search("laptop")]
+
+    assert found(login()) == ["laptop"]
+    browser.session.cookies.clear()
+    assert found(login("bob@google.com")) == []
 
 
 def test_a_user_does_not_see_the_tasks_of_another(globus: GlobusEmulator, login: Login, browser: Browser) -> None:

@@ -209,6 +209,7 @@ def test_skip_source_errors_lets_the_rest_succeed_and_says_what_was_skipped(
     task_id = transfer.submit_transfer(document(globus, *items, skip_source_errors=True))["task_id"]
     task = transfer.get_task(task_id)
     assert [task["status"], task["subtasks_skipped_errors"], task["faults"]] == ["SUCCEEDED", 2, 0]
+    assert task["subtasks_total"] == task["subtasks_succeeded"] + 2
     skipped = {each["source_path"]: each["error_code"] for each in transfer.task_skipped_errors(task_id)}
     assert skipped == {"/gone": "FILE_NOT_FOUND", "/locked": "PERMISSION_DENIED"}
 
