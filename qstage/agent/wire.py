@@ -186,7 +186,9 @@ class Report:
         if self.native_id is not None:
             body["native_id"] = self.native_id
         if self.event == "exited":
-            body |= {"exit_code": self.exit_code, "outcome": self.outcome, "tail": self.tail or ""}
+            body |= {"outcome": self.outcome, "tail": self.tail or ""}
+            if self.exit_code is not None:
+                body["exit_code"] = self.exit_code
             body["outputs"] = [
                 {"item": o.item, "kind": o.kind, "files": o.files, "bytes": o.bytes, "links": list(o.links)}
                 for o in self.outputs

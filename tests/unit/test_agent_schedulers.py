@@ -1,0 +1,126 @@
+"""How the agent asks schedulers through PSI/J's executors, with their commands replaced by small scripts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from qstage.agent.rules import Presence
+from qstage.agent.schedulers import Queue, Rejected, SchedulerAway, WrongSite, open_scheduler
+from qstage.agent.wire import read_lease
+
+HEADER = "JOBARRAYID          ST                  REASON              "
+
+
+def lease(**attributes: Any) -> Any:
+    return read_lease(
+        {
+            "job": "u/1001", "id": 1001, "epoch": 1, "leased_until": "x", "owner": {"id": "u", "username": "ada"},
+            "tag": "k3j2", "name": "md", "directory": "/jobs/k3j2/md-1001", "executable": "run.sh",
+            "resources": {"node_count": 2}, "attributes": {"duration": 630, **attributes},
+        }
+    )  # fmt: skip
+
+
+class Login:
+    """A login node whose scheduler's commands are scripts."""
+
+    def __init__(self, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.home, self.bin = home, home / "bin"
+        self.bin.mkdir()
+        monkeypatch.setenv("PATH", "/usr/bin:/bin")  # put back afterwards: opening a scheduler pins it
+
+    def command(self, name: str, text: str) -> None:
+        (self.bin / name).write_text(f"#!/bin/bash\n{text}\n")
+        (self.bin / name).chmod(0o755)
+
+    def open(self, name: str = "slurm") -> Queue:
+        scheduler = open_scheduler(name, self.home / "work", (str(self.bin), "/usr/bin", "/bin"))
+        assert isinstance(scheduler, Queue)
+        return scheduler
+
+
+@pytest.fixture
+def login(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Login:
+    return Login(tmp_path, monkeypatch)
+
+
+def test_a_slurm_job_bears_its_name_and_what_it_asked_for(login: Login) -> None:
+    login.command("sbatch", f'cp "$1" {login.home}/submitted; echo "Submitted batch job 4711"')
+    custom = {"slurm.qos": "high"}
+    receipt = login.open().submit(lease(account="chem", custom_attributes=custom), "/jobs/run.sh", "/jobs")
+    assert receipt.native_id == "4711"
+    script = (login.home / "submitted").read_text()
+    for words in ('--job-name="md-1001-k3j2"', "--nodes=2", "--time=0:10:30", '--account="chem"', '--qos="high"',
+                  "--export=NONE", "/bin/bash /jobs/run.sh"):  # fmt: skip
+        assert words in script
+
+
+def test_one_line_of_squeue_that_psij_cannot_read_hides_only_its_own_job(login: Login) -> None:
+    rows = ["11 R None", "12 PD ReqNodeNotAvail, UnavailableNodes:", "13 PD Resources", "15 ?? None"]
+    login.command("squeue", "cat <<'E'\n" + "\n".join([HEADER, *rows]) + "\nE")
+    present = login.open().presence(dict.fromkeys(("11", "12", "13", "14", "15"), ""))
+    assert present == {"11": Presence.ACTIVE, "13": Presence.QUEUED, "14": Presence.GONE}
+
+
+def test_a_scheduler_that_cannot_be_asked_is_away_and_no_job_is_gone(login: Login) -> None:
+    scheduler = login.open()
+    with pytest.raises(SchedulerAway):
+        scheduler.presence({"11": ""})
+    login.command("squeue", "echo slurmctld is down >&2; exit 1")
+    with pytest.raises(SchedulerAway):
+        scheduler.presence({"11": ""})
+
+
+def test_a_refusal_is_a_rejection_only_of_a_scheduler_that_answers(login: Login) -> None:
+    login.command("sbatch", "echo 'sbatch: error: invalid account' >&2; exit 1")
+    login.command("squeue", f"echo '{HEADER}'")
+    scheduler = login.open()
+    with pytest.raises(Rejected, match="invalid account"):
+        scheduler.submit(lease(), "/jobs/run.sh", "/jobs")
+    login.command("squeue", "exit 1")
+    with pytest.raises(SchedulerAway):
+        scheduler.submit(lease(), "/jobs/run.sh", "/jobs")
+
+
+@pytest.mark.parametrize("custom", [{"mcdram": "cache"}, {"pbs.l": "x"}, {"cobalt.attrs": "x"}])
+def test_a_custom_attribute_that_means_nothing_here_is_rejected_not_dropped(
+    login: Login, custom: dict[str, str]
+) -> None:
+    login.command("sbatch", "echo 1")
+    with pytest.raises(Rejected, match="means nothing to this site's scheduler, slurm"):
+        login.open().submit(lease(custom_attributes=custom), "/jobs/run.sh", "/jobs")
+
+
+def test_a_cancel_that_fails_for_a_job_that_is_gone_is_no_error(login: Login) -> None:
+    login.command("scancel", "exit 1")
+    login.command("squeue", f"printf '%s\\n' '{HEADER}' '12 R None'")
+    scheduler = login.open()
+    scheduler.cancel("11", "")
+    with pytest.raises(SchedulerAway, match="canceling 12"):
+        scheduler.cancel("12", "")
+
+
+def test_a_job_is_found_by_its_name(login: Login) -> None:
+    login.command("squeue", '[[ "$*" == *--name=md-1001-k3j2* ]] && echo 4711')
+    scheduler = login.open()
+    assert scheduler.find("md-1001-k3j2") == "4711"
+    assert scheduler.find("other") is None
+
+
+def test_a_scheduler_without_its_commands_or_unknown_is_refused_with_words(login: Login) -> None:
+    with pytest.raises(WrongSite, match="qsub is not in"):
+        login.open("cobalt")
+    with pytest.raises(WrongSite, match="not one of"):
+        login.open("nqsv")
+
+
+def test_a_simulator_in_a_directory_called_qstage_is_not_taken_for_our_shim(login: Login) -> None:
+    for name in ("qsub", "qstat", "qdel"):
+        login.command(name, "exec /home/me/qstage/.venv/bin/python /home/me/qstage/x.py")
+    login.open("cobalt")
+    login.command("qsub", 'exec /opt/qstage qsub "$@"')
+    with pytest.raises(WrongSite, match="submit to itself"):
+        login.open("cobalt")
