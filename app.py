@@ -5,7 +5,6 @@ Scheduled and queue handlers are declared here, because those of a blueprint are
 
 from __future__ import annotations
 
-import json
 from datetime import timedelta
 from typing import Any
 
@@ -13,7 +12,6 @@ from chalice.app import Chalice, CloudWatchEvent, Rate, SQSEvent
 
 from chalicelib import logs
 from chalicelib.api import device, health, home, jobs, keys, login, me, sites
-from chalicelib.core.ids import UserId
 
 logs.configure()
 
@@ -28,10 +26,11 @@ RESERVE = timedelta(seconds=20)
 @app.on_sqs_message(queue="wake", name="reconcile", batch_size=1, maximum_concurrency=50)
 def reconcile(event: SQSEvent) -> None:
     """Make a pass for the user that a ring names."""
+    from chalicelib.adapters.sqs import read_ring
     from chalicelib.wiring import services
 
     for record in event:
-        services().reconciler.wake(UserId(json.loads(record.body)["user"]), lambda: _time_left(event.context))
+        services().reconciler.wake(read_ring(record.body), lambda: _time_left(event.context))
 
 
 @app.schedule(Rate(1, unit=Rate.MINUTES), name="sweep")

@@ -294,13 +294,13 @@ def _client(service: str) -> Callable[[], Any]:
         import boto3
         from botocore.config import Config
 
-        # Retries are ours, with what each failure means; one quick repeat covers a connection that went stale.
-        # A login's code works once, so the function that spends it is never invoked twice for one.
+        # What a failure means is decided above; quick repeats cover a connection that went stale. A login's code
+        # works once, so the function that spends it is never invoked twice for one.
         once = service == "lambda"
         config = Config(
-            connect_timeout=3,
-            read_timeout=27 if once else 10,
-            retries={"mode": "standard", "total_max_attempts": 1 if once else 2},
+            connect_timeout=1,
+            read_timeout=27 if once else 5,
+            retries={"mode": "standard", "total_max_attempts": 1 if once else 3},
         )
         return boto3.client(service, config=config)
 

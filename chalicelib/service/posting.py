@@ -4,8 +4,9 @@ The order makes it whole or nothing, and safe to repeat:
 
 1. validate everything; nothing is written for a request with a fault;
 2. take numbers, and put the posting under the idempotency key: it names the numbers;
-3. note the places that outputs go to; a place that a live job writes to is a conflict;
-4. put each document and first status, if absent;
+3. put each document and first status, if absent;
+4. note the places that outputs go to; a place that a live job writes to is a conflict. The rows come first, so
+   that whoever finds a note finds its job as well;
 5. in one transaction: the posting is committed, the inbox names the jobs, the desk is woken;
 6. ring.
 
@@ -67,12 +68,12 @@ class PostJobs:
             return Posted(jobs=answer, replayed=True)
         if not mine and now - posting.started_at < IN_FLIGHT:
             raise InFlight
-        self._note_targets(caller, posting, documents)
         rows = [
             (first_status(doc, self._ref(caller, number), caller.username, index, posting.key, now), doc.raw)
             for index, (number, doc) in enumerate(zip(posting.numbers, documents, strict=True))
         ]
         self.postings.put_rows(rows)
+        self._note_targets(caller, posting, documents, now)
         self.postings.commit(posting, fresh.inbox_item(now, posting.numbers), self.clock.now())
         self.bell.ring(caller.user)
         return Posted(jobs=answer, replayed=not mine)
@@ -110,12 +111,12 @@ class PostJobs:
             raise Invalid((fault,), code="idempotency-mismatch")
         return posting, mine
 
-    def _note_targets(self, caller: Caller, posting: Posting, documents: Sequence[Document]) -> None:
+    def _note_targets(self, caller: Caller, posting: Posting, documents: Sequence[Document], now: datetime) -> None:
         """Note where outputs go, and refuse two live jobs that would write to the same place."""
         for index, (number, document) in enumerate(zip(posting.numbers, documents, strict=True)):
             for digest, (item, place) in contested(document, number, index).items():
                 noted = self.postings.claim_target(caller.user, digest, number, None)
-                if noted != number and not self._writes(caller, posting, noted):
+                if noted != number and not self._writes(caller, posting, noted, now):
                     noted = self.postings.claim_target(caller.user, digest, number, noted)
                 if noted != number:
                     raise Conflict(
@@ -124,8 +125,8 @@ class PostJobs:
                         "put {id} in the target, or say merge: true on both",
                     )
 
-    def _writes(self, caller: Caller, posting: Posting, number: JobNumber) -> bool:
-        """Whether a noted job is live, or is to be in this very request."""
+    def _writes(self, caller: Caller, posting: Posting, number: JobNumber, now: datetime) -> bool:
+        """Whether a noted job is live, or about to be: of this request, or of one that is being answered."""
         if number in posting.numbers:
             return True
         job = self.jobs.get(self._ref(caller, number))
@@ -134,4 +135,4 @@ class PostJobs:
         if job.posted is None:
             return True
         found = self.postings.find(caller.user, job.posted)
-        return found is not None and found.committed
+        return found is not None and (found.committed or now - found.started_at < IN_FLIGHT)
