@@ -9,7 +9,7 @@
     work = "/home/me/.local/state/qstage/theta/psij"   # on a file system that the compute nodes see
     poll_seconds = 10
     grace_seconds = 30                    # how late a shared file system may show an exit status
-    take = 16                             # jobs taken at once
+    take = 100                            # jobs taken at once, at most
     keep = ["MODULEPATH"]                 # more variables that jobs keep
 
     [policy]
@@ -45,7 +45,7 @@ _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\*?")
 _DEFAULT_PATH = ("/usr/local/bin", "/usr/bin", "/bin")
 _TEXTS = ("service", "site", "token_file", "scheduler", "state", "work")
 _LISTS = ("path", "keep")
-_NUMBERS = {"poll_seconds": 10.0, "grace_seconds": 30.0, "take": 16.0}
+_NUMBERS = {"poll_seconds": 10.0, "grace_seconds": 30.0, "take": 100.0}
 _POLICY_LISTS = ("owners", "directories", "accounts", "queues", "reservations", "attributes", "roots")
 _POLICY_NUMBERS = ("max_nodes", "max_minutes")
 

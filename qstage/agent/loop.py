@@ -32,6 +32,8 @@ log = logging.getLogger("qstage.agent")
 
 SUBMIT_WINDOW = 60.0
 """Seconds after an answered sync during which leases are sure: less than half of any lease."""
+HALF_A_LEASE = 300.0
+"""Seconds. The service leases for ten minutes."""
 _MOST_REPORTS = 500
 _FINAL = frozenset({"exited", "rejected", "refused"})
 
@@ -63,9 +65,9 @@ class Agent:
 
     def run_once(self) -> None:
         """Watch, sync, submit, and tell what came of it. Raises ``QstageError`` when the service is away."""
-        self._work.advance(submit=False)
+        self._work.advance(submit_until=self._synced)
         self._sync()
-        self._work.advance(submit=True)
+        self._work.advance(submit_until=self._synced + SUBMIT_WINDOW)
         if self._journal.reports:
             self._sync()
 
@@ -73,23 +75,29 @@ class Agent:
         """Go on until ``stop``. Raises ``QstageError`` only for what waiting does not cure (a revoked token)."""
         due, away = 0.0, 0
         while not stop.is_set():
-            self._work.advance(submit=self._is_sure())
+            self._work.advance(submit_until=self._synced + SUBMIT_WINDOW)
             if self._clock() >= due:
                 try:
                     self._sync()
                     away = 0
-                    due = self._clock() + self._next_seconds
-                    self._work.advance(submit=True)
+                    due = self._clock() + max(self._next_seconds, self._gathering())
+                    self._work.advance(submit_until=self._synced + SUBMIT_WINDOW)
                 except (Unavailable, Unreachable, Conflict) as error:
                     away += 1
                     due = self._clock() + _pause(error, away)
                     log.warning("service away", extra={"cause": str(error), "again_in": round(due - self._clock())})
             if self._journal.reports and not away:
-                due = min(due, self._clock() + 1.0)
+                due = min(due, self._clock() + self._gathering())
             stop.wait(max(0.05, min(self._config.poll_seconds, due - self._clock())))
 
-    def _is_sure(self) -> bool:
-        return self._clock() - self._synced < SUBMIT_WINDOW
+    def _gathering(self) -> float:
+        """Seconds to gather reports for: with many jobs one call carries what happened to several."""
+        return min(15.0, max(0.5, len(self._journal.held) / 50))
+
+    def _room(self) -> int:
+        """How many more jobs could be submitted within half a lease."""
+        waiting = sum(held.phase in {Phase.LEASED, Phase.SUBMITTING} for held in self._journal.held.values())
+        return max(0, min(self._config.take, int(HALF_A_LEASE / max(self._work.submit_seconds, 0.01))) - waiting)
 
     def _sync(self) -> None:
         sent = dict(list(self._journal.reports.items())[:_MOST_REPORTS])
@@ -120,14 +128,13 @@ class Agent:
                 self._journal.answered([number])
 
     def _body(self, sent: Mapping[int, Report]) -> dict[str, Any]:
-        waiting = sum(held.phase in {Phase.LEASED, Phase.SUBMITTING} for held in self._journal.held.values())
         return {
             "agent": {
                 "instance": self._journal.instance,
                 "version": __version__,
                 "host": socket.gethostname(),
             },
-            "take": max(0, self._config.take - waiting),
+            "take": self._room(),
             "holding": [{"job": held.job, "epoch": held.epoch} for held in self._journal.held.values()],
             "reports": [report.to_wire() for report in sent.values()],
         }

@@ -34,6 +34,8 @@ class Work:
         self._journal = journal
         self._scheduler = scheduler
         self._clock = clock
+        self.submit_seconds = 1.0
+        """How long a submission takes here, as a moving average."""
 
     # What the service gives
 
@@ -52,12 +54,12 @@ class Work:
 
     # One look at all
 
-    def advance(self, *, submit: bool) -> None:
-        """Look at every job once and move each on; ``submit`` False when no lease is sure."""
+    def advance(self, *, submit_until: float) -> None:
+        """Look at every job once and move each on; submit none after ``submit_until``, when leases may pass."""
         present = self._ask_scheduler()
         for held in tuple(self._journal.held.values()):
             unsent = held.phase in {Phase.LEASED, Phase.SUBMITTING}
-            if held.phase is Phase.ENDED or (unsent and not submit):
+            if held.phase is Phase.ENDED or (unsent and self._clock() >= submit_until):
                 continue
             try:
                 self._advance_one(held, present)
@@ -122,6 +124,7 @@ class Work:
             log.warning("job rejected", extra={"job": held.job, "cause": str(error)})
             self._keep(rules.turned_down(held, "rejected", str(error), now))
             return
+        self.submit_seconds += 0.2 * (self._clock() - now - self.submit_seconds)
         self._keep(rules.submitted(held, receipt.native_id, receipt.ticket, now))
         log.info("job submitted", extra={"job": held.job, "native_id": receipt.native_id})
 

@@ -12,7 +12,7 @@ import pytest
 from chalicelib.core.document import read_document
 from chalicelib.core.sites import LEASE, SCHEDULERS, SILENCE, read_site
 from chalicelib.core.sync import read_sync
-from qstage.agent.loop import SUBMIT_WINDOW
+from qstage.agent.loop import HALF_A_LEASE, SUBMIT_WINDOW
 from qstage.agent.runscript import NATIVE_ID
 from qstage.agent.wire import FoundOutput, Outcome, Report
 from qstage.cli.app import run
@@ -85,3 +85,4 @@ def test_a_site_made_by_options_is_one_that_the_service_takes() -> None:
 
 def test_the_agent_stops_submitting_long_before_its_lease_or_its_site_could_pass_to_another() -> None:
     assert timedelta(seconds=SUBMIT_WINDOW) < min(LEASE / 2, SILENCE)
+    assert timedelta(seconds=HALF_A_LEASE) <= LEASE / 2

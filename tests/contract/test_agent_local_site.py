@@ -47,6 +47,7 @@ class Service:
         self.instance: str | None = None
         self.answers: dict[str, str] = {}
         self.away = False
+        self.carried = 0
         self.lock = threading.Lock()
         service = self
 
@@ -88,6 +89,7 @@ class Service:
                 self.commands.pop(report["job"], None)
         self.holding.append({held["job"] for held in body["holding"]})
         leases = [lease for job, lease in self.leases.items() if job not in self.holding[-1]]
+        self.carried += bool(answers or leases)
         return 200, {
             "answers": answers,
             "leases": leases[: body["take"]],
@@ -481,3 +483,12 @@ def test_a_revoked_token_ends_the_agent_with_words(site: Site) -> None:
     _, words = agent.communicate(timeout=20)
     assert agent.returncode == 1
     assert "who are you" in words
+
+
+def test_twenty_at_once_all_run_once_and_share_the_calls(site: Site) -> None:
+    jobs = [site.lease(number, "#!/bin/bash\necho ran >>count\n") for number in range(2000, 2020)]
+    site.start()
+    until(lambda: all(FINAL & set(site.service.events(job)) for job in jobs), "all end", seconds=60)
+    assert [(site.directory(number) / "count").read_text() for number in range(2000, 2020)] == ["ran\n"] * 20
+    assert {site.service.last(job)["outcome"] for job in jobs} == {"ok"}
+    assert site.service.carried <= len(jobs) / 2
