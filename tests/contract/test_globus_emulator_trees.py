@@ -33,11 +33,9 @@ tree = st.recursive(content, lambda below: st.dictionaries(name, below, max_size
 )
 
 # Few names and few contents, so that two trees have much in common.
-near = st.recursive(
-    st.sampled_from([b"", b"x", b"y", b"xx"]),
-    lambda below: st.dictionaries(st.sampled_from("abc"), below, max_size=3),
-    max_leaves=8,
-).filter(lambda top: isinstance(top, dict))
+leaf = st.sampled_from([b"", b"x", b"y", b"xx"])
+folder = st.dictionaries(st.sampled_from("ab"), leaf, max_size=2)
+near = st.dictionaries(st.sampled_from("abcd"), st.one_of(leaf, leaf, leaf, folder), min_size=2)
 
 
 @dataclass(frozen=True)
