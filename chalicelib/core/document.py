@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -199,12 +199,13 @@ def read_document(raw: Json, pointer: str = "") -> Document:
     values = SHAPE.read(raw, pointer, faults)
     if values is ABSENT:
         raise Invalid(tuple(faults))
-    stage_in = tuple(_each(values["stage_in"], f"{pointer}/stage_in", faults, _read_stage_in))
-    stage_out = tuple(_each(values["stage_out"], f"{pointer}/stage_out", faults, _read_stage_out))
-    _check_templates(stage_out, values, f"{pointer}/stage_out", faults)
+    stage_in = _each(values["stage_in"], f"{pointer}/stage_in", faults, _read_stage_in)
+    stage_out = _each(values["stage_out"], f"{pointer}/stage_out", faults, _read_stage_out)
+    files = _each(values["files"], f"{pointer}/files", faults, _read_file)
+    _check_targets(stage_out, values, f"{pointer}/stage_out", faults)
     _check_paths(values, pointer, faults)
     _check_processes(values["resources"], f"{pointer}/resources", faults)
-    _check_landings(values, stage_in, pointer, faults)
+    _check_landings(files, stage_in, pointer, faults)
     if faults:
         raise Invalid(tuple(faults))
     assert isinstance(raw, dict)
@@ -214,24 +215,28 @@ def read_document(raw: Json, pointer: str = "") -> Document:
         site=SiteId(values["site"]),
         executable=values["executable"],
         hold=values["hold"],
-        stage_in=stage_in,
-        stage_out=stage_out,
+        stage_in=tuple(stage_in.values()),
+        stage_out=tuple(stage_out.values()),
         cleanup=values["cleanup"],
         tags=values["tags"] or {},
         values=values,
     )
 
 
-def _each(entries: Any, pointer: str, faults: list[Fault], read: Any) -> Iterable[Any]:
+def _each(entries: Any, pointer: str, faults: list[Fault], read: Any) -> dict[int, Any]:
+    """What could be read of a list, each entry under its own index: a fault must not move the others."""
+    found = {}
     for index, entry in enumerate(entries if isinstance(entries, tuple) else ()):
-        if entry is not ABSENT and ABSENT not in entry.values():
-            made = read(entry, f"{pointer}/{index}", faults)
-            if made is not None:
-                yield made
+        made = None if entry is ABSENT else read(entry, f"{pointer}/{index}", faults)
+        if made is not None:
+            found[index] = made
+    return found
 
 
 def _checked(faults: list[Fault], pointer: str, rule: Any, *given: Any) -> Any:
-    """Apply a rule of ``core.paths``; its refusal becomes a fault and ABSENT."""
+    """Apply a rule of ``core.paths``; its refusal becomes a fault and ABSENT. What has a fault stays ABSENT."""
+    if ABSENT in given:
+        return ABSENT
     try:
         return rule(*given)
     except ValueError as refused:
@@ -240,14 +245,21 @@ def _checked(faults: list[Fault], pointer: str, rule: Any, *given: Any) -> Any:
 
 
 def _read_stage_in(entry: Mapping[str, Any], pointer: str, faults: list[Fault]) -> StageIn | None:
+    """Read one input. A field with a fault is ABSENT, and the rules for the others are applied all the same."""
     link = entry["mode"] == "link"
     rule = paths.absolute if link else paths.parse_location
-    source = _checked(faults, f"{pointer}/source", rule, entry["source"])
+    written = ABSENT if entry["mode"] is ABSENT else entry["source"]
+    source = _checked(faults, f"{pointer}/source", rule, written)
     target = _checked(faults, f"{pointer}/target", paths.relative, entry["target"])
     if source is ABSENT or target is ABSENT:
         return None
-    lands = paths.landing(source if link else source.path, target)
-    if entry["executable"] and (lands == "" or lands.endswith("/")):
+    # Checked again: a file brings its own name, which may be one that is not free.
+    lands = _checked(
+        faults, f"{pointer}/target", paths.relative, paths.landing(source if link else source.path, target)
+    )
+    if lands is ABSENT:
+        return None
+    if entry["executable"] is True and (lands == "" or lands.endswith("/")):
         faults.append(Fault(pointer=f"{pointer}/executable", detail="is for one file; the source is a directory"))
     return StageIn(
         source=None if link else source,
@@ -264,54 +276,69 @@ def _read_stage_out(entry: Mapping[str, Any], pointer: str, faults: list[Fault])
     place = _checked(faults, f"{pointer}/target", _probe, entry["target"])
     if source is ABSENT or place is ABSENT:
         return None
-    collection, _, path = entry["target"][len(paths.SCHEME) :].partition("/")
-    lands = paths.landing(source.replace("{", "{{").replace("}", "}}"), path)
+    path = _checked(
+        faults, f"{pointer}/target", paths.absolute, entry["target"][len(f"{paths.SCHEME}{place.collection}") :]
+    )
+    if path is ABSENT:
+        return None
+    lands = paths.landing(source.replace("{", "{{").replace("}", "}}"), path[1:])
     return StageOut(
         source=source,
-        template=f"{paths.SCHEME}{collection}/{lands}",
-        when=frozenset(entry["when"]),
+        template=f"{paths.SCHEME}{place.collection}/{lands}",
+        when=frozenset(entry["when"] if isinstance(entry["when"], tuple) else ()),
         optional=entry["optional"],
         symlinks=entry["symlinks"],
         merge=entry["merge"],
     )
 
 
+def _read_file(entry: Mapping[str, Any], pointer: str, faults: list[Fault]) -> str | None:
+    """Check one of ``files`` and return its plain path."""
+    if entry["encoding"] == "base64" and isinstance(entry["content"], str) and not _is_base64(entry["content"]):
+        faults.append(Fault(pointer=f"{pointer}/content", detail="is not base64"))
+    plain = _checked(faults, f"{pointer}/path", _file_path, entry["path"])
+    return plain if isinstance(plain, str) else None
+
+
+def _file_path(text: str) -> str:
+    plain = paths.relative(text)
+    if plain == "" or plain.endswith("/"):
+        raise ValueError("must name a file")
+    return plain
+
+
 def _probe(template: str) -> Location:
     """Check a template by the place it gives when every placeholder is filled with ``x``."""
     names = paths.placeholders(template)
+    if paths.placeholders(template.removeprefix(paths.SCHEME).partition("/")[0]):
+        raise ValueError("names a collection by placeholders; only the path may have some")
     tags = {name[len("tags.") :]: "x" for name in names if name.startswith("tags.")}
     return paths.parse_location(paths.fill(template, number=1, name="x", index=0, tags=tags))
 
 
-def _check_templates(items: tuple[StageOut, ...], values: Any, pointer: str, faults: list[Fault]) -> None:
-    tags = values["tags"] if isinstance(values["tags"], dict) else {}
-    for index, item in enumerate(items):
-        _checked(
-            faults,
-            f"{pointer}/{index}/target",
-            lambda template: paths.fill(template, number=1, name="x", index=0, tags=tags),
-            item.template,
-        )
+def _check_targets(items: Mapping[int, StageOut], values: Any, pointer: str, faults: list[Fault]) -> None:
+    """Fill each target as it will be filled: with the real tags and name, and the longest of numbers."""
+    tags = {} if values["tags"] is None else values["tags"]
+    name = values["name"] if isinstance(values["name"], str) else "x"
+
+    def filled(template: str) -> Location:
+        return paths.parse_location(paths.fill(template, number=10**10, name=name, index=10**4, tags=tags))
+
+    for index, item in items.items():
+        used = {each[len("tags.") :] for each in paths.placeholders(item.template) if each.startswith("tags.")}
+        if not used or (isinstance(tags, dict) and all(tags.get(tag) is not ABSENT for tag in used)):
+            _checked(faults, f"{pointer}/{index}/target", filled, item.template)
 
 
 def _check_paths(values: Any, pointer: str, faults: list[Fault]) -> None:
+    executable = values["executable"]
+    if isinstance(executable, str) and not executable.startswith("/"):
+        _checked(faults, f"{pointer}/executable", _file_path, executable)
     for name in ("stdin_path", "stdout_path", "stderr_path"):
         if isinstance(values[name], str):
-            plain = _checked(faults, f"{pointer}/{name}", paths.relative, values[name])
-            if plain is not ABSENT and (plain == "" or plain.endswith("/")):
-                faults.append(Fault(pointer=f"{pointer}/{name}", detail="must name a file"))
-    cleanup = values["cleanup"] if isinstance(values["cleanup"], tuple) else ()
-    for index, path in enumerate(cleanup):
-        if path is not ABSENT:
-            _checked(faults, f"{pointer}/cleanup/{index}", paths.relative, path)
-    for index, entry in enumerate(values["files"] if isinstance(values["files"], tuple) else ()):
-        if entry is ABSENT or ABSENT in entry.values():
-            continue
-        plain = _checked(faults, f"{pointer}/files/{index}/path", paths.relative, entry["path"])
-        if plain is not ABSENT and (plain == "" or plain.endswith("/")):
-            faults.append(Fault(pointer=f"{pointer}/files/{index}/path", detail="must name a file"))
-        if entry["encoding"] == "base64" and not _is_base64(entry["content"]):
-            faults.append(Fault(pointer=f"{pointer}/files/{index}/content", detail="is not base64"))
+            _checked(faults, f"{pointer}/{name}", _file_path, values[name])
+    for index, path in enumerate(values["cleanup"] if isinstance(values["cleanup"], tuple) else ()):
+        _checked(faults, f"{pointer}/cleanup/{index}", paths.relative, path)
 
 
 def _is_base64(text: str) -> bool:
@@ -323,35 +350,28 @@ def _is_base64(text: str) -> bool:
 
 
 def _check_processes(resources: Any, pointer: str, faults: list[Fault]) -> None:
-    if not isinstance(resources, dict) or ABSENT in resources.values():
+    if not isinstance(resources, dict):
         return
-    count, per_node = resources["process_count"], resources["processes_per_node"]
-    if count is None or per_node is None:
+    count, per_node, nodes = (resources[name] for name in ("process_count", "processes_per_node", "node_count"))
+    if ABSENT in (count, per_node, nodes) or count is None or per_node is None:
         return
-    product = per_node * resources["node_count"]
+    product = per_node * nodes
     if count != product:
         detail = f"must be node_count x processes_per_node = {product}; give one of the two"
         faults.append(Fault(pointer=f"{pointer}/process_count", detail=detail))
 
 
-def _check_landings(values: Any, stage_in: tuple[StageIn, ...], pointer: str, faults: list[Fault]) -> None:
+def _check_landings(
+    files: Mapping[int, str], stage_in: Mapping[int, StageIn], pointer: str, faults: list[Fault]
+) -> None:
     """Two things that land on the same file would overwrite each other in no certain order."""
-    if faults:
-        return
+    landed = [(f"{pointer}/files/{index}", "path", plain) for index, plain in files.items()]
+    landed += [(f"{pointer}/stage_in/{index}", "target", item.target) for index, item in stage_in.items()]
     seen: dict[str, str] = {}
-    for index, entry in enumerate(values["files"]):
-        seen[paths.relative(entry["path"])] = f"{pointer}/files/{index}"
-        if len(seen) != index + 1:
-            faults.append(Fault(pointer=f"{pointer}/files/{index}/path", detail="is given twice"))
-            return
-    for index, item in enumerate(stage_in):
-        if item.target.endswith("/") or item.target == "":
+    for owner, field, place in landed:
+        if place == "" or place.endswith("/"):
             continue
-        if item.target in seen:
-            faults.append(
-                Fault(
-                    pointer=f"{pointer}/stage_in/{index}/target",
-                    detail=f"lands on {item.target!r}, and so does {seen[item.target]}",
-                )
-            )
-        seen[item.target] = f"{pointer}/stage_in/{index}"
+        if place in seen:
+            detail = f"lands on {place!r}, and so does {seen[place]}"
+            faults.append(Fault(pointer=f"{owner}/{field}", detail=detail))
+        seen[place] = owner
