@@ -218,8 +218,9 @@ def _running(held: Held, seen: Seen) -> Step:
 
 def _gone(step: Step, seen: Seen, grace: float) -> Step:
     held = step.held
-    if seen.run is not None and seen.run.native_id is None and held.cancel_at is not None:
-        return replace(step, act=Act.GATHER, end=End(outcome="canceled", exit_code=None))
+    if held.cancel_at is not None and held.cancel_sent is not None:
+        # What was canceled and is gone was ended by that, or never ran: there is no exit status to wait for.
+        return _ended(step, seen)
     if held.gone_since is None:
         return replace(step, held=replace(held, gone_since=seen.now))
     if seen.now - held.gone_since < grace:

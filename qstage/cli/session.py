@@ -22,3 +22,9 @@ def connect(settings: Settings | None = None, *, key_needed: bool = True) -> Cli
     from qstage.client import Client
 
     return Client(settings.url, login.key if login else None)
+
+
+def username(settings: Settings, client: Client) -> str:
+    """Whose jobs these are: as kept at login, else as the service says."""
+    kept = settings.login.username if settings.login else ""
+    return kept or client.me().username

@@ -142,9 +142,15 @@ def test_a_cancel_is_sent_again_only_when_it_has_not_helped_for_a_minute() -> No
     assert after(first.held, look(now=1060, presence=Presence.QUEUED)).act is Act.CANCEL
 
 
-def test_a_canceled_job_whose_run_marker_the_agent_has_needs_no_grace() -> None:
-    step = after(cancel(held(), 1000), look(run=RunMarker(native_id=None, started=1000), presence=Presence.GONE))
-    assert step.end == End(outcome="canceled", exit_code=None)
+def test_a_job_that_was_canceled_and_is_gone_needs_no_grace() -> None:
+    for run in (RunMarker(native_id=None, started=1000), RunMarker(native_id="7", started=900), None):
+        sent = after(cancel(held(), 1000), look(run=run, presence=Presence.ACTIVE)).held
+        step = after(sent, look(run=run, presence=Presence.GONE))
+        assert step.end == End(outcome="canceled", exit_code=None)
+
+
+def test_a_job_that_is_gone_before_its_cancel_was_sent_has_its_grace() -> None:
+    assert after(cancel(held(), 1000), look(presence=Presence.GONE)).act is None
 
 
 def test_a_job_that_completed_before_its_cancel_arrived_is_said_to_have_completed() -> None:

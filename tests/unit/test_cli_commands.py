@@ -106,6 +106,19 @@ def test_qdel_prints_what_it_found_and_is_silent_about_the_rest(
     assert capsys.readouterr().err == "jobid must be an integer: abc\n"
 
 
+@pytest.mark.parametrize("command", ["hold", "release", "qhold", "qrls"])
+def test_a_job_that_has_ended_can_be_neither_held_nor_released(
+    service: responses.RequestsMock, capsys: pytest.CaptureFixture[str], command: str
+) -> None:
+    path = {"qhold": "hold", "qrls": "release"}.get(command, command)
+    service.post(f"{URL}/v1/jobs/1001/{path}", json=JOB | {"state": "completed"})
+    service.post(f"{URL}/v1/jobs/1002/{path}", json=JOB)
+    assert run([command, "1001", "1002"]) == 1
+    told = capsys.readouterr()
+    assert "job 1001 has ended already" in told.err
+    assert told.out.startswith("1002 ")
+
+
 def test_all_faults_of_a_document_are_listed(
     service: responses.RequestsMock, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

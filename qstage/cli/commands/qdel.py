@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from qstage.cli.raw import RawCommand
-from qstage.cli.session import connect
+from qstage.cli.session import connect, username
 from qstage.cli.settings import load
 from qstage.client.errors import NotFound
 from qstage.cobalt.errors import UsageError
@@ -23,7 +23,6 @@ def qdel(words: tuple[str, ...]) -> int:
         return end.exit_code
     settings = load()
     client = connect(settings)
-    user = settings.login.username if settings.login else ""
     deleted = []
     for one in asked.ids:
         try:
@@ -33,7 +32,8 @@ def qdel(words: tuple[str, ...]) -> int:
         if job.is_final and job.state != "canceled":
             click.echo(f"qstage: job {one} has ended already ({job.state})", err=True)
             continue
-        deleted.append((one, user))
-    report = deleted_report(deleted)
+        deleted.append(one)
+    user = username(settings, client) if deleted else ""
+    report = deleted_report([(one, user) for one in deleted])
     click.echo(report.stdout, nl=False)
     return 0

@@ -5,7 +5,6 @@ Cobalt's options (``-f -l --header --sort --reverse -u``, ids), and ``--all`` (e
 
 from __future__ import annotations
 
-import getpass
 import os
 import time
 from collections.abc import Iterable
@@ -14,7 +13,7 @@ import click
 
 from qstage.cli import show
 from qstage.cli.raw import RawCommand
-from qstage.cli.session import connect
+from qstage.cli.session import connect, username
 from qstage.cli.settings import load
 from qstage.client import Client, Job, NotFound
 from qstage.cobalt.errors import UsageError
@@ -43,8 +42,7 @@ def qstat(words: tuple[str, ...]) -> int:
     if "--json" in own:
         show.json_out([job.raw for job in jobs])
         return 0
-    user = (settings.login.username if settings.login else "") or client.me().username or getpass.getuser()
-    _print(client, jobs, request, user)
+    _print(client, jobs, request, username(settings, client) if jobs else "")
     return 0
 
 
