@@ -53,15 +53,13 @@ class Scripted(requests.Session):
 
 
 def client(*answers: requests.Response | Exception, retries: int = 4) -> tuple[Client, Scripted, list[float]]:
-    session, slept = Scripted(*answers), []
+    session, slept = Scripted(*answers), list[float]()
     made = Client("https://q.example/api", KEY, session=session, retries=retries, sleep=slept.append)
     return made, session, slept
 
 
 def test_a_submission_is_repeated_under_the_same_idempotency_key_after_a_lost_connection() -> None:
-    api, session, _ = client(
-        requests.ConnectionError("gone"), requests.Timeout("slow"), answer(201, {"jobs": [JOB]})
-    )
+    api, session, _ = client(requests.ConnectionError("gone"), requests.Timeout("slow"), answer(201, {"jobs": [JOB]}))
     assert api.submit({"name": "j"}).jobs[0].id == 1001
     keys = {request.headers["Idempotency-Key"] for request in session.sent}
     assert len(session.sent) == 3
@@ -149,9 +147,7 @@ def test_plain_http_to_this_machine_is_allowed(url: str) -> None:
     assert Client(url, KEY).base_url == url.rstrip("/")
 
 
-def test_the_key_travels_in_the_header_and_is_seen_nowhere_else(
-    tmp_path: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_key_travels_in_the_header_and_is_seen_nowhere_else(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     netrc = tmp_path / "netrc"
     netrc.write_text("machine q.example login other password other\n")
     monkeypatch.setenv("NETRC", str(netrc))
