@@ -6,12 +6,16 @@ What is to be done is on the user's desk; a message that is lost, late or double
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Callable
 from typing import Any
 
 from chalicelib.adapters.aws_errors import aws
+from chalicelib.core.errors import FarSide
 from chalicelib.core.ids import UserId
 from chalicelib.core.ports.bell import LONGEST_DELAY
+
+log = logging.getLogger(__name__)
 
 
 class WakeQueue:
@@ -23,8 +27,13 @@ class WakeQueue:
     def ring(self, user: UserId, delay: int = 0) -> None:
         if not 0 <= delay <= LONGEST_DELAY:
             raise ValueError(f"a ring cannot be delayed by {delay} seconds")
-        with aws("sqs"):
-            self._client().send_message(QueueUrl=self._url, MessageBody=write_ring(user), DelaySeconds=delay)
+        try:
+            with aws("sqs"):
+                self._client().send_message(QueueUrl=self._url, MessageBody=write_ring(user), DelaySeconds=delay)
+        except FarSide as fault:
+            # What is to be done is stored already, and the sweep rings for it within a minute: whoever asked
+            # must not be told that their request failed.
+            log.warning("ring lost", extra={"fields": {"user": user, "cause": fault.code}})
 
 
 def write_ring(user: UserId) -> str:

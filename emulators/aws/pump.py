@@ -13,6 +13,7 @@ import hashlib
 import threading
 from typing import Any
 
+from moto.sqs.exceptions import ReceiptHandleIsInvalid
 from moto.sqs.models import sqs_backends
 
 from emulators.aws.hosts import Pool
@@ -84,11 +85,17 @@ class Pump:
                 kept = self._failures(outcome.payload)
                 for message in messages:
                     if message.id not in kept:
-                        self._backend.delete_message(self._source.queue, message.receipt_handle)
+                        self._delete(message)
         finally:
             with self._wake:
                 self._under_way -= 1
                 self._wake.notify_all()
+
+    def _delete(self, message: Any) -> None:
+        try:
+            self._backend.delete_message(self._source.queue, message.receipt_handle)
+        except ReceiptHandleIsInvalid:
+            return  # the queue was purged meanwhile: the message is gone, which is what was wanted
 
     def _failures(self, payload: Any) -> set[str]:
         if not self._partial or not isinstance(payload, dict):
