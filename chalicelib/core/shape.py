@@ -85,13 +85,15 @@ class Text:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Integer:
-    """A whole number within bounds. A boolean is not a number here."""
+    """A whole number within bounds. As in JSON Schema ``2.0`` is one; a boolean is not a number here."""
 
     least: int = 0
     most: int = 2**53
     describe: str = ""
 
     def read(self, value: Json, pointer: str, faults: list[Fault]) -> Any:
+        if isinstance(value, float) and value.is_integer():
+            value = int(value)
         if isinstance(value, bool) or not isinstance(value, int):
             return _bad(faults, pointer, f"must be a whole number, not {_kind(value)}")
         if not self.least <= value <= self.most:
