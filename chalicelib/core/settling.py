@@ -8,6 +8,7 @@ batch is halved until it stands alone. A stage-out is proved against what the si
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -116,9 +117,12 @@ def _blame(leg: Leg, event: TaskEvent) -> Settled:
 
 
 def _names(event: TaskEvent, movement: Movement) -> bool:
-    """Whether an event's details hold one of the item's paths. Globus has no field for it."""
+    """Whether an event's details hold one of the item's paths, or a path below it. Globus has no field for it.
+
+    A path counts only as a whole: ``/in`` is neither in ``/inputs`` nor in ``/data/in``.
+    """
     places = (movement.source.path.rstrip("/"), movement.destination.path.rstrip("/"))
-    return any(place and place in event.detail for place in places)
+    return any(place and re.search(rf"(?<![\w./~-]){re.escape(place)}(?![\w.~-])", event.detail) for place in places)
 
 
 def _as(leg: Leg, status: LegStatus, error: str | None = None) -> Leg:

@@ -13,7 +13,7 @@ from chalicelib.core.desk import LiveBatch, Look
 from chalicelib.core.errors import LoginNeeded
 from chalicelib.core.globus_codes import Verdict, verdict
 from chalicelib.core.ids import JobNumber, TaskId
-from chalicelib.core.job import LegStatus, Stage
+from chalicelib.core.job import Leg, Stage
 from chalicelib.core.lifecycle import LegsSettled
 from chalicelib.core.ports.transfer import Task, TaskStatus
 from chalicelib.core.progress import abandoned_by, plannable
@@ -69,10 +69,14 @@ def observe(turn: Turn, token: AccessToken) -> None:
 
 def _watch(turn: Turn, token: AccessToken, live: LiveBatch, task: Task) -> None:
     """A task that goes on: note what it does, and do not let it fail for ever."""
+    if live.canceling is not None:
+        # It was to end and has not: the call may never have been made. A repeat does no harm.
+        turn.submissions.cancel(token, task.id)
+        return
     if task.status is TaskStatus.INACTIVE:
         raise LoginNeeded(LoginReason.REFUSED, "Globus has suspended the transfer: its credential has expired")
     look = Look(files=task.files_done, bytes=task.bytes, paused=task.paused)
-    if not task.ok and live.canceling is None:
+    if not task.ok:
         events = turn.tasks.errors(token, task.id)
         worst = next((event for event in events if verdict(event.code) is Verdict.PERMANENT), None)
         shown = worst or (events[0] if events else None)
@@ -144,16 +148,19 @@ def _settling(live: LiveBatch, task: Task, own: Mapping[int, Settled]) -> Step:
 
 
 def _aboard(turn: Turn, batch: Batch) -> list[Aboard]:
-    """The items that are still in the batch: all of them, but for those a crashed settling had done."""
-    movements = turn.shelf.movements(batch)
+    """Every item of the batch, those that a crashed settling had done among them.
+
+    A task is judged whole: without its culprit or its short item, blame would fall on those that are left. The
+    verdict on an item that has been settled is ignored by its job.
+    """
     found = []
-    for move in movements:
-        job = turn.shelf.jobs[move.member.number]
-        leg = next((leg for leg in job.legs if leg.item == move.member.item), None)
-        if leg is not None and leg.batch == batch.id and leg.status is LegStatus.MOVING:
-            document = turn.shelf.documents[(move.member.number, move.member.revision)]
-            items = document.stage_in if batch.route.stage is Stage.STAGE_IN else document.stage_out
-            found.append(Aboard(leg=leg, movement=move, optional=items[move.member.item].optional))
+    for move in turn.shelf.movements(batch):
+        member = move.member
+        legs = turn.shelf.jobs[member.number].legs
+        leg = next((leg for leg in legs if leg.item == member.item), Leg(item=member.item))
+        document = turn.shelf.documents[(member.number, member.revision)]
+        items = document.stage_in if batch.route.stage is Stage.STAGE_IN else document.stage_out
+        found.append(Aboard(leg=leg, movement=move, optional=items[member.item].optional))
     return found
 
 
