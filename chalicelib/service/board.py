@@ -7,8 +7,10 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from chalicelib.core.batch import Batch, Movement, movement
-from chalicelib.core.desk import LiveBatch, Plan
+from chalicelib.core.consent import consented_collections
+from chalicelib.core.desk import LiveBatch, LoginNeed, Plan, Route
 from chalicelib.core.document import Document, read_document
+from chalicelib.core.errors import LoginNeeded
 from chalicelib.core.ids import BatchId, JobNumber, JobRef, SiteId, UserId
 from chalicelib.core.job import Job, Stage
 from chalicelib.core.lifecycle import LegsReleased
@@ -62,6 +64,29 @@ class Board:
     def remember(self, live: LiveBatch) -> None:
         """Change what the desk tells people about a batch; stored with the next change or at the close."""
         self.plan = self.plan.with_batch(live)
+
+    def note(self, need: LoginNeeded, now: datetime, route: Route | None = None) -> None:
+        """Keep a refusal on the desk, together with those before it: one login is to end them all.
+
+        One that a route met holds up what uses that route's collections, whatever scopes it names: what could
+        not go on is not tried again before the login. One without a route or a scope holds up everything.
+        """
+        collections = consented_collections(need.scopes)
+        if route is not None and collections.isdisjoint({route.source, route.destination}):
+            collections |= {route.source, route.destination}
+        before = self.plan.need
+        if before is not None and collections and before.collections is not None:
+            collections |= before.collections
+        scopes = tuple(dict.fromkeys((*(before.scopes if before is not None else ()), *need.scopes)))
+        kept = LoginNeed(
+            reason=need.reason,
+            words=need.detail,
+            since=now if before is None else before.since,
+            collections=collections or None,
+            scopes=scopes,
+            session=need.session if before is None else need.session or before.session,
+        )
+        self.plan = replace(self.plan, need=kept)
 
 
 @dataclass(slots=True, kw_only=True)

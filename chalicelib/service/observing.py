@@ -74,7 +74,9 @@ def _watch(turn: Turn, token: AccessToken, live: LiveBatch, task: Task) -> None:
         turn.submissions.cancel(token, task.id)
         return
     if task.status is TaskStatus.INACTIVE:
-        raise LoginNeeded(LoginReason.REFUSED, "Globus has suspended the transfer: its credential has expired")
+        words = "Globus has suspended the transfer: its credential has expired"
+        _ask_for_login(turn, live, LoginReason.REFUSED, Look(trouble=str(task.status), words=words))
+        return
     look = Look(files=task.files_done, bytes=task.bytes, paused=task.paused)
     if not task.ok:
         events = turn.tasks.errors(token, task.id)
@@ -86,10 +88,24 @@ def _watch(turn: Turn, token: AccessToken, live: LiveBatch, task: Task) -> None:
             _cancel(turn, token, replace(live, look=look), task.id, worst.code)
             return
         if shown is not None and verdict(shown.code) is Verdict.USER:
-            turn.board.remember(replace(live, look=look))
-            raise LoginNeeded(LoginReason.SESSION, look.words or shown.code)
+            _ask_for_login(turn, live, LoginReason.SESSION, look)
+            return
+    _go_on(turn, live)
     if look != live.look:
         turn.board.remember(replace(live, look=look))
+
+
+def _ask_for_login(turn: Turn, live: LiveBatch, reason: LoginReason, look: Look) -> None:
+    """Only the user can help this task; the others go on, and it is looked at until it does."""
+    turn.board.remember(replace(live, look=look))
+    turn.board.note(LoginNeeded(reason, look.words or str(reason)), turn.clock.now(), live.route)
+
+
+def _go_on(turn: Turn, live: LiveBatch) -> None:
+    """A task that waited for a login does so no longer: what else still needs one will say so again."""
+    code = live.look.trouble
+    if code is not None and (code == TaskStatus.INACTIVE or verdict(code) is Verdict.USER):
+        turn.board.plan = replace(turn.board.plan, need=None)
 
 
 def _cancel(turn: Turn, token: AccessToken, live: LiveBatch, task: TaskId, why: str) -> None:
@@ -101,6 +117,7 @@ def _cancel(turn: Turn, token: AccessToken, live: LiveBatch, task: TaskId, why: 
 
 def _settle(turn: Turn, token: AccessToken, live: LiveBatch, task: Task) -> None:
     """Settle every job of an ended task, and only then take the batch off the desk."""
+    _go_on(turn, live)
     batch = _frozen(turn, live)
     turn.shelf.load(batch.numbers(), turn.board.live())
     aboard = _aboard(turn, batch)

@@ -13,8 +13,7 @@ from datetime import datetime, timedelta
 from typing import Protocol
 
 from chalicelib.core.batch import MOST_LIVE, Movement, draft
-from chalicelib.core.consent import consented_collections
-from chalicelib.core.desk import InboxItem, LoginNeed, Trouble
+from chalicelib.core.desk import InboxItem, Trouble
 from chalicelib.core.errors import FarSide, LoginNeeded
 from chalicelib.core.ids import JobNumber, UserId
 from chalicelib.core.job import Job, Leg, Stage
@@ -24,12 +23,12 @@ from chalicelib.core.ports.desks import Batches, Desks
 from chalicelib.core.ports.jobs import Jobs
 from chalicelib.core.ports.places import Sites
 from chalicelib.core.ports.transfer import Submissions, Tasks
-from chalicelib.core.progress import due, plannable, stage_of
+from chalicelib.core.progress import abandoned_by, due, plannable, stage_of
 from chalicelib.core.tokens import AccessToken
 from chalicelib.service import fresh
 from chalicelib.service.board import Board, OutOfTime, Shelf, Turn
 from chalicelib.service.observing import observe, withdraw
-from chalicelib.service.submitting import destinations, resume, send
+from chalicelib.service.submitting import UNAUTHORIZED, destinations, resume, send
 
 log = logging.getLogger(__name__)
 
@@ -41,9 +40,6 @@ MOST_NAMED = 1000
 
 FIRST_RETRY = timedelta(seconds=5)
 """How soon a far side that failed is tried again; the wait grows with how long it has been failing."""
-
-
-UNAUTHORIZED = 401
 
 
 class AccessTokens(Protocol):
@@ -81,16 +77,18 @@ class Passing:
             time_left=time_left,
         )
         try:
-            self._pass(turn)
+            all_read = self._pass(turn)
         except OutOfTime:
-            return self.clock.now()
-        return _next_look(board, self.clock.now())
+            all_read = False
+        return self.clock.now() if not all_read else _next_look(board, self.clock.now())
 
-    def _pass(self, turn: Turn) -> None:
+    def _pass(self, turn: Turn) -> bool:
+        """Do what is due; returns whether that was all of the inbox that can be seen to."""
         board, shelf = turn.board, turn.shelf
         inbox = self.desks.inbox(board.user, MOST_INBOX)
-        if any(item.login for item in inbox):
-            board.plan = replace(board.plan, need=None)
+        if any(item.login for item in inbox) and board.plan.need is not None:
+            # Stored at once: the item that says so goes before the desk is closed.
+            board.keep(replace(board.plan, need=None))
         shelf.load(_named(inbox), board.live())
         for job in list(shelf.jobs.values()):
             turn.check_time()
@@ -100,7 +98,8 @@ class Passing:
         asked = any(not item.numbers for item in inbox)
         if asked or board.plan.batches or any(plannable(job) for job in shelf.jobs.values()):
             self._with_globus(turn)
-        self._tidy(turn, inbox)
+        tidied = self._tidy(turn, inbox)
+        return len(inbox) < MOST_INBOX or not tidied
 
     def _with_globus(self, turn: Turn) -> None:
         """Observe and submit. What the far side refuses is kept on the desk, where people can see it."""
@@ -109,6 +108,9 @@ class Passing:
         before = board.plan.trouble
         try:
             token = self.access.access_token(board.user, now)
+            if board.plan.need is not None and board.plan.need.collections is None:
+                # It was about the token itself; if it still holds, Globus says so again.
+                board.plan = replace(board.plan, need=None)
             try:
                 self._move(turn, token)
             except FarSide as fault:
@@ -118,7 +120,7 @@ class Passing:
                 self._move(turn, self.access.access_token(board.user, now, rejected=token.version))
         except LoginNeeded as need:
             log.info("login needed", extra={"fields": {"user": board.user, "cause": str(need.reason)}})
-            _note(board, need, now)
+            board.note(need, now)
             board.plan = replace(board.plan, trouble=None)
         except FarSide as fault:
             log.warning("far side failed", extra={"fields": {"user": board.user, "cause": fault.code}})
@@ -142,15 +144,16 @@ class Passing:
             return
         for each in draft(_wanted(turn, waiting), destinations(turn), room):
             turn.check_time()
-            try:
+            need = turn.board.plan.need
+            if need is None or not need.holds_up(each.route.source, each.route.destination):
                 send(turn, token, each)
-            except LoginNeeded as need:
-                if not _note(turn.board, need, self.clock.now()):
-                    raise
 
-    def _tidy(self, turn: Turn, inbox: Sequence[InboxItem]) -> None:
-        """Discard the inbox items of which nothing is left to plan; put many that are left into few."""
-        waiting = {number for number, job in turn.shelf.jobs.items() if plannable(job) or due(job) is not None}
+    def _tidy(self, turn: Turn, inbox: Sequence[InboxItem]) -> int:
+        """Discard the inbox items of which nothing is left to do; put many that are left into few.
+
+        :returns: how many items went.
+        """
+        waiting = {number for number, job in turn.shelf.jobs.items() if _wants_more(job)}
         left = [item for item in inbox if not waiting.isdisjoint(item.numbers)]
         done = [item.id for item in inbox if waiting.isdisjoint(item.numbers)]
         numbers = sorted({number for item in left for number in item.numbers if number in waiting})
@@ -162,6 +165,7 @@ class Passing:
                 self.desks.record(turn.board.user, merged, now)
             done = [item.id for item in inbox]
         self.desks.discard(turn.board.user, done)
+        return len(done)
 
 
 def _wanted(turn: Turn, waiting: Sequence[Job]) -> list[tuple[Leg, Movement, Stage]]:
@@ -179,30 +183,13 @@ def _wanted(turn: Turn, waiting: Sequence[Job]) -> list[tuple[Leg, Movement, Sta
     return wanted
 
 
+def _wants_more(job: Job) -> bool:
+    """Whether the planner is not done with the job: an end that it asked for may not have been carried out."""
+    return plannable(job) or due(job) is not None or abandoned_by(job)
+
+
 def _named(inbox: Iterable[InboxItem]) -> tuple[JobNumber, ...]:
     return tuple(dict.fromkeys(number for item in inbox for number in item.numbers))
-
-
-def _note(board: Board, need: LoginNeeded, now: datetime) -> bool:
-    """Keep a refusal on the desk, together with those before it: one login is to end them all.
-
-    :returns: whether it holds up certain collections only, so that the others may go on.
-    """
-    collections = consented_collections(need.scopes)
-    before = board.plan.need
-    if before is not None and collections and before.collections is not None:
-        collections |= before.collections
-    scopes = tuple(dict.fromkeys((*(before.scopes if before is not None else ()), *need.scopes)))
-    kept = LoginNeed(
-        reason=need.reason,
-        words=need.detail,
-        since=now if before is None else before.since,
-        collections=collections or None,
-        scopes=scopes,
-        session=need.session,
-    )
-    board.plan = replace(board.plan, need=kept)
-    return bool(collections)
 
 
 def _next_look(board: Board, now: datetime) -> datetime | None:

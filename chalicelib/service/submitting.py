@@ -42,6 +42,10 @@ TRUSTED = timedelta(days=1)
 """A submission id older than this is not posted again before the task has been looked for by its label."""
 
 
+UNAUTHORIZED = 401
+"""Globus no longer takes the token: this says nothing about what was asked with it."""
+
+
 def destinations(turn: Turn) -> tuple[Location, ...]:
     """Where live stage-outs write: nothing else may be sent there meanwhile.
 
@@ -90,6 +94,10 @@ def resume(turn: Turn, token: AccessToken, live: LiveBatch) -> None:
         turn.shelf.void(turn.board.live())
         return
     turn.shelf.load(batch.numbers(), turn.board.live())
+    if any(live.batch not in turn.shelf.jobs[number].moving_in() for number in batch.numbers()):
+        # It was refused, and the pass that told its jobs so was cut off: what it had is planned again.
+        dissolve(turn, live, batch.numbers())
+        return
     if turn.clock.now() - live.opened_at > TRUSTED:
         found = turn.tasks.find(token, batch.label)
         if found is not None:
@@ -127,11 +135,12 @@ def _post(turn: Turn, token: AccessToken, live: LiveBatch, batch: Batch) -> None
         task = _own_task(turn, token, batch)
     except TooManyTasks:
         raise  # passing: the batch stays on the desk and is posted again
-    except LoginNeeded:
+    except LoginNeeded as need:
         dissolve(turn, live, batch.numbers())
-        raise
+        turn.board.note(need, turn.clock.now(), live.route)
+        return
     except FarSide as fault:
-        if fault.transient:
+        if fault.transient or fault.status == UNAUTHORIZED:
             raise
         _refused(turn, live, batch, fault)
         return
