@@ -1,0 +1,340 @@
+"""The planner and the site's calls cut off at every port call in turn: each job still ends as it should.
+
+A crash after the effect of one call is a crash before that of the next, so cutting before each call covers
+both. An answer that is lost after its effect is something else: the pass sees an error and lives on. Both are
+tried at every call that a scenario makes. Afterwards only time passes: no ring arrives but the sweep's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+import pytest
+from loop_house import ADA, ARCHIVE, LAB, OTHER, SCRATCH, CrashNow, House, a_document
+
+from chalicelib.core.errors import FarSide
+from chalicelib.core.ids import JobNumber, user_tag
+from chalicelib.core.job import Stage, State
+
+MINUTES = 90
+HOME = f"/scratch/{user_tag(ADA.user)}"
+Ends = Mapping[int, Collection[State]]
+
+
+READS = frozenset(
+    {
+        *("desks.read", "desks.inbox", "batches.get", "jobs.get", "jobs.get_many", "jobs.documents"),
+        *("queue.leasable", "queue.commanded", "access.access_token"),
+        *("globus.look", "globus.find", "globus.skipped", "globus.delivered", "globus.errors"),
+    }
+)
+"""Calls that leave nothing behind: a crash before one of these is a crash before the next call that does."""
+
+
+class StoreGone(Exception):
+    """The store did its work and its answer was lost."""
+
+
+@dataclass
+class Scenario:
+    """What is posted, what happens along the way, and how each job is to end.
+
+    ``meanwhile`` is called after each minute, for what users do when they see something. ``once`` says that
+    nothing goes wrong in it, so that each item travels in exactly one task.
+    """
+
+    documents: list[dict[str, object]]
+    ends: Ends
+    before: Callable[[House], None] = lambda house: None
+    meanwhile: Callable[[House], None] = lambda house: None
+    once: bool = True
+    results: int = 2
+    takes: timedelta = timedelta(seconds=20)
+
+    def run(self, trip: Trip) -> House:
+        house = House()
+        house.globus.takes = self.takes
+        self.before(house)
+        house.post(*self.documents)
+        house.gate = trip
+        for _ in range(MINUTES):
+            trip.armed = False
+            self.meanwhile(house)
+            house.clock.turn(minutes=1)
+            house.rung.take()
+            house.sweep.run()
+            rung = house.rung.take()
+            trip.armed = True
+            for user, _ in rung:
+                trip.survive(lambda user=user: house.reconciler.wake(user, house.time_left))
+            trip.survive(lambda: house.agent.work(1))
+            if not house.agent.held and all(job.state.final and not job.cleanup for job in house.committed()):
+                break
+        trip.armed = False
+        return house
+
+
+@dataclass
+class Trip:
+    """Cuts at call number ``at``, or counts the calls if that is None."""
+
+    at: int | None = None
+    lost_answer: bool = False
+    armed: bool = False
+    calls: list[str] = field(default_factory=list)
+
+    def __call__(self, call: str, moment: str) -> None:
+        if not self.armed:
+            return
+        if moment == "before":
+            self.calls.append(call)
+        if len(self.calls) - 1 != self.at or moment != ("after" if self.lost_answer else "before"):
+            return
+        self.at = None
+        if not self.lost_answer:
+            raise CrashNow
+        if call.startswith("globus."):
+            raise FarSide("transfer", "ConnectionError", "Globus did not answer.", transient=True)
+        raise StoreGone
+
+    def survive(self, act: Callable[[], object]) -> None:
+        try:
+            act()
+        except (CrashNow, StoreGone):
+            pass
+        except FarSide as fault:
+            if fault.code != "ConnectionError":
+                raise
+
+
+def on_state(state: State, number: int = 1001) -> Callable[[House], None]:
+    """The user cancels the job when they see it in this state."""
+
+    def act(house: House) -> None:
+        job = house.job(number)
+        if job.state is state and not job.cancel_requested:
+            house.manage.cancel(ADA, JobNumber(number))
+
+    return act
+
+
+def cancels_both(house: House) -> None:
+    if house.job(1002).state is State.STAGE_IN:
+        for number in (1001, 1002):
+            house.manage.cancel(ADA, JobNumber(number))
+
+
+def without_consent(house: House) -> None:
+    house.globus.without_consent = {LAB}
+
+
+def signs_in_when_asked(house: House) -> None:
+    if house.desk().plan.need is not None and house.globus.without_consent:
+        house.globus.without_consent = set()
+        house.sign_in()
+
+
+def with_a_dead_token(house: House) -> None:
+    house.access.refused = True
+
+
+def signs_in_again_when_asked(house: House) -> None:
+    if house.desk().plan.need is not None and house.access.refused:
+        house.sign_in()
+
+
+def dies_on_the_way(house: House) -> None:
+    """The token is refused when data has begun to move; the user signs in as soon as they are asked to."""
+    if not house.globus.tasks and house.job(1001).in_flight:
+        return
+    if house.globus.live() and not house.globus.cancels and house.access.version == 1:
+        house.access.version, house.access.refused = 2, True
+    signs_in_again_when_asked(house)
+
+
+def canceled_without_a_token(house: House) -> None:
+    """The job is cancelled while its task cannot be reached; then the user signs in."""
+    if house.globus.live() and house.access.version == 1:
+        house.access.version, house.access.refused = 2, True
+        house.manage.cancel(ADA, JobNumber(1001))
+    signs_in_again_when_asked(house)
+
+
+def suspended_on_the_way(house: House) -> None:
+    """A collection's credential expires; Globus takes two minutes after the login to go on."""
+    if house.globus.live() and house.access.version == 1:
+        house.access.version, house.globus.suspended = 2, {LAB}
+    if house.access.version == 2 and house.desk().plan.need is not None:
+        house.access.version = 3
+        house.sign_in()
+    elif house.access.version in (3, 4):
+        house.access.version += 1
+    elif house.access.version == 5:
+        house.globus.suspended = set()
+
+
+def permitted_after_a_while(house: House) -> None:
+    if "submit" in house.globus.calls:
+        house.globus.refused.clear()
+
+
+def with_a_bad_destination(house: House) -> None:
+    house.globus.bad_paths = {f"{HOME}/job-1002": "PERMISSION_DENIED"}
+
+
+def with_a_bad_destination_unnamed(house: House) -> None:
+    """Globus's events name a path that is none of the items'."""
+    with_a_bad_destination(house)
+    house.globus.unnamed = True
+
+
+def with_a_bad_archive(house: House) -> None:
+    house.globus.bad_paths = {"/runs/1001": "PERMISSION_DENIED"}
+
+
+def with_a_refused_collection(house: House) -> None:
+    house.globus.put(OTHER, "/in/a")
+    house.globus.refused[OTHER] = FarSide("transfer", "PermissionDenied", "no", transient=False, status=403)
+
+
+def with_an_exit_code(house: House) -> None:
+    house.agent.ends[1001] = {"outcome": "error", "exit_code": 3}
+
+
+DONE, FAILED, GONE = {State.COMPLETED}, {State.FAILED}, {State.CANCELED}
+SLOW, LONG = timedelta(minutes=4), timedelta(minutes=10)
+SCENARIOS = {
+    "a plain job": Scenario([a_document()], {1001: DONE}),
+    "a job without any transfer": Scenario([a_document(source=None, results=False)], {1001: DONE}, results=0),
+    "a batch of three": Scenario([a_document() for _ in range(3)], {1001: DONE, 1002: DONE, 1003: DONE}),
+    "a job that is cleaned up": Scenario([a_document(cleanup=True)], {1001: DONE}),
+    "a job that fails with outputs": Scenario([a_document()], {1001: FAILED}, before=with_an_exit_code),
+    "a missing input with neighbours": Scenario(
+        [a_document(), a_document(source="/nowhere/"), a_document()], {1001: DONE, 1002: FAILED, 1003: DONE}
+    ),
+    **{
+        f"cancel when {state}": Scenario(
+            [a_document()],
+            {1001: {State.CANCELED, State.COMPLETED} if state is State.STAGE_OUT else GONE},
+            meanwhile=on_state(state),
+            takes=SLOW,
+        )
+        for state in (State.NEW, State.STAGE_IN, State.STAGED, State.QUEUED, State.ACTIVE, State.STAGE_OUT)
+    },
+    "one of two in a task is cancelled": Scenario(
+        [a_document(), a_document()], {1001: GONE, 1002: DONE}, meanwhile=on_state(State.STAGE_IN), takes=SLOW
+    ),
+    "both of two in a task are cancelled": Scenario(
+        [a_document(), a_document()], {1001: GONE, 1002: GONE}, meanwhile=cancels_both, takes=SLOW
+    ),
+    "consent is missing until the login": Scenario(
+        [a_document(), a_document(source=None)],
+        {1001: DONE, 1002: DONE},
+        before=without_consent,
+        meanwhile=signs_in_when_asked,
+    ),
+    "the token is dead until the login": Scenario(
+        [a_document()], {1001: DONE}, before=with_a_dead_token, meanwhile=signs_in_again_when_asked
+    ),
+    "the token dies while data moves": Scenario([a_document()], {1001: DONE}, meanwhile=dies_on_the_way, takes=LONG),
+    "a cancel while the token is dead": Scenario(
+        [a_document()], {1001: GONE}, meanwhile=canceled_without_a_token, takes=timedelta(hours=5)
+    ),
+    "a credential expires while data moves": Scenario(
+        [a_document(), a_document(lab=OTHER, source="/y")],
+        {1001: DONE, 1002: DONE},
+        before=lambda house: house.globus.put(OTHER, "/y"),
+        meanwhile=suspended_on_the_way,
+        takes=LONG,
+    ),
+    "a refusal that is taken back": Scenario(
+        [a_document(lab=OTHER), a_document(), a_document(lab=OTHER)],
+        {1001: DONE | FAILED, 1002: DONE, 1003: DONE | FAILED},
+        before=with_a_refused_collection,
+        meanwhile=permitted_after_a_while,
+        once=False,
+    ),
+    "a destination that cannot be written": Scenario(
+        [a_document() for _ in range(3)],
+        {1001: DONE, 1002: FAILED, 1003: DONE},
+        before=with_a_bad_destination,
+        once=False,
+    ),
+    "a bad destination that no event names": Scenario(
+        [a_document() for _ in range(3)],
+        {1001: DONE, 1002: FAILED, 1003: DONE},
+        before=with_a_bad_destination_unnamed,
+        once=False,
+    ),
+    "an archive that cannot be written": Scenario(
+        [a_document(), a_document()], {1001: FAILED, 1002: DONE}, before=with_a_bad_archive, once=False
+    ),
+    "a collection that refuses the submission": Scenario(
+        [a_document(lab=OTHER), a_document(), a_document(lab=OTHER)],
+        {1001: FAILED, 1002: DONE, 1003: FAILED},
+        before=with_a_refused_collection,
+        once=False,
+    ),
+}
+
+
+@pytest.mark.parametrize("name", SCENARIOS)
+@pytest.mark.parametrize("lost_answer", [False, True], ids=["process cut", "answer lost"])
+def test_every_job_ends_as_it_should_wherever_it_is_cut(name: str, lost_answer: bool) -> None:
+    scenario = SCENARIOS[name]
+    counting = Trip()
+    check(scenario, scenario.run(counting), "uncut")
+    for at, call in enumerate(counting.calls):
+        if call in READS and not (lost_answer and call.startswith("globus.")):
+            continue
+        trip = Trip(at=at, lost_answer=lost_answer)
+        house = scenario.run(trip)
+        # A call that answers by an error of its own has no answer to lose.
+        assert trip.at is None or lost_answer, f"call {at} was never made"
+        check(scenario, house, f"{'answer lost at' if lost_answer else 'cut before'} call {at}, {call}")
+
+
+def check(scenario: Scenario, house: House, where: str) -> None:
+    for number, ends in scenario.ends.items():
+        job = house.job(number)
+        assert job.state in ends, f"{where}: {number} is {job.state}, {job.error}; {story(house, number)}"
+    assert house.faults() == [], where
+    assert not house.globus.live(), where
+    if scenario.once:
+        sent = [
+            (task.batch.route.stage, member) for task in house.globus.tasks.values() for member in task.batch.members
+        ]
+        assert len(sent) == len(set(sent)), f"{where}: an item travelled twice"
+    for number, ends in scenario.ends.items():
+        results = [name for name in house.globus.files[ARCHIVE] if name.startswith(f"/runs/{number}/")]
+        if State.COMPLETED in ends and len(ends) == 1:
+            assert len(results) == scenario.results, f"{where}: {number} left {results}"
+    assert len(house.agent.ran) == len(set(house.agent.ran)), f"{where}: a job ran twice"
+    finished(house, where)
+
+
+def story(house: House, number: int) -> str:
+    marks = ", ".join(f"{mark.at:%H:%M} {mark.code}->{mark.state}" for mark in house.job(number).trail)
+    return f"{marks}; {house.desk()}"
+
+
+def finished(house: House, where: str) -> None:
+    """Nothing is left to do: no batch, no inbox, no wake, however often somebody rings."""
+    for _ in range(3):
+        house.clock.turn(minutes=10)
+        house.by_sweep_alone()
+    assert house.desk().plan.batches == (), where
+    assert house.inbox() == [], where
+    assert house.desk().wake_at is None, where
+    assert house.desk().plan.need is None, where
+    before = (dict(house.rows.jobs), house.desk())
+    assert not house.wake(), where
+    assert (dict(house.rows.jobs), house.desk()) == before, where
+
+
+def test_a_scenario_uses_both_stages() -> None:
+    house = SCENARIOS["a plain job"].run(Trip())
+    assert {task.batch.route.stage for task in house.globus.tasks.values()} == {Stage.STAGE_IN, Stage.STAGE_OUT}
+    assert SCRATCH in house.globus.files

@@ -1,0 +1,264 @@
+"""Globus Transfer in memory, by the clock that a test turns: the ports ``Submissions`` and ``Tasks``.
+
+It answers as Globus does: a submission id posted again is the same task; paths that a live task already has
+are refused; a missing source is skipped, and the task succeeds without it; a path that cannot be written
+leaves the task ACTIVE and not ok until somebody cancels it or its deadline passes. It refuses nothing by
+itself beyond that: what else can go wrong is switched on by the test, before or after a call's effect.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from chalicelib.core import paths
+from chalicelib.core.batch import Batch, Movement
+from chalicelib.core.consent import LoginReason, data_access
+from chalicelib.core.errors import FarSide, LoginNeeded
+from chalicelib.core.ids import CollectionId, SubmissionId, TaskId
+from chalicelib.core.ports.clock import Clock
+from chalicelib.core.ports.transfer import IdenticalPaths, Skip, Task, TaskEvent, TaskStatus, TooManyTasks
+from chalicelib.core.tokens import AccessToken
+
+MOST_PENDING = 100
+USUAL = timedelta(seconds=20)
+
+
+@dataclass
+class TwinTask:
+    """One task as Globus knows it."""
+
+    id: TaskId
+    submission: SubmissionId
+    label: str
+    batch: Batch
+    movements: tuple[Movement, ...]
+    begun_at: datetime
+    ends_at: datetime
+    status: TaskStatus = TaskStatus.ACTIVE
+    moved: dict[str, int] = field(default_factory=dict)
+    skips: list[Skip] = field(default_factory=list)
+    fatal: str | None = None
+
+    @property
+    def live(self) -> bool:
+        return self.status in (TaskStatus.ACTIVE, TaskStatus.INACTIVE)
+
+    def pairs(self) -> frozenset[tuple[str, str]]:
+        return frozenset((str(move.source), str(move.destination)) for move in self.movements)
+
+
+@dataclass
+class Mishap:
+    """Something that goes wrong ``times`` times at calls of ``method``, after the effect or instead of it."""
+
+    method: str
+    error: Callable[[], Exception]
+    after: bool = False
+    times: int = 1
+
+
+@dataclass
+class TransferTwin:
+    """``files`` is what lies on each collection: path -> bytes."""
+
+    clock: Clock
+    files: dict[CollectionId, dict[str, int]] = field(default_factory=lambda: defaultdict(dict))
+    takes: timedelta = USUAL
+    tasks: dict[TaskId, TwinTask] = field(default_factory=dict)
+    calls: list[str] = field(default_factory=list)
+    cancels: list[TaskId] = field(default_factory=list)
+    bad_paths: dict[str, str] = field(default_factory=dict)
+    """A path (or an ancestor of one) -> the code of the event that a task meets there, again and again."""
+    unnamed: bool = False
+    """Events do not say which path they are about."""
+    suspended: set[CollectionId] = field(default_factory=set)
+    """Collections whose credential has expired: their tasks are INACTIVE."""
+    paused: set[CollectionId] = field(default_factory=set)
+    without_consent: set[CollectionId] = field(default_factory=set)
+    refused: dict[CollectionId, FarSide] = field(default_factory=dict)
+    """Submissions that involve this collection are refused outright."""
+    dead_tokens: set[int] = field(default_factory=set)
+    hidden: set[TaskId] = field(default_factory=set)
+    """Tasks that lists leave out, though they exist."""
+    strangers: set[tuple[str, str]] = field(default_factory=set)
+    """(source, destination) pairs that another program's task is moving."""
+    mishaps: list[Mishap] = field(default_factory=list)
+    count: int = 0
+    doubles: list[str] = field(default_factory=list)
+    """Items that were sent while a live task had them already."""
+
+    # what a test does
+
+    def put(self, collection: CollectionId, *names: str) -> None:
+        """Lay files down, each as many bytes as its path has letters."""
+        for name in names:
+            self.files[collection][name] = len(name)
+
+    def live(self) -> list[TwinTask]:
+        self._go_on()
+        return [task for task in self.tasks.values() if task.live]
+
+    def of_job(self, number: int) -> list[TwinTask]:
+        return [task for task in self.tasks.values() if number in task.batch.numbers()]
+
+    # core.ports.transfer.Submissions
+
+    def submission(self, token: AccessToken) -> SubmissionId:
+        with_effect = self._enter("submission", token)
+        self.count += 1
+        with_effect()
+        return SubmissionId(f"submission-{self.count}")
+
+    def submit(self, token: AccessToken, batch: Batch, movements: Sequence[Movement]) -> TaskId:
+        with_effect = self._enter("submit", token)
+        self._go_on()
+        known = next((task for task in self.tasks.values() if task.submission == batch.submission), None)
+        task = known or self._accept(batch, tuple(movements))
+        with_effect()
+        return task.id
+
+    def cancel(self, token: AccessToken, task: TaskId) -> None:
+        with_effect = self._enter("cancel", token)
+        self._go_on()
+        found = self.tasks[task]
+        self.cancels.append(task)
+        if found.live:
+            found.status = TaskStatus.FAILED
+        with_effect()
+
+    # core.ports.transfer.Tasks
+
+    def look(self, token: AccessToken, ids: Sequence[TaskId]) -> Mapping[TaskId, Task]:
+        with_effect = self._enter("look", token)
+        self._go_on()
+        with_effect()
+        return {each: self._seen(self.tasks[each]) for each in ids if each in self.tasks and each not in self.hidden}
+
+    def find(self, token: AccessToken, label: str) -> Task | None:
+        with_effect = self._enter("find", token)
+        self._go_on()
+        with_effect()
+        found = [task for task in self.tasks.values() if task.label == label]
+        return self._seen(found[-1]) if found else None
+
+    def skipped(self, token: AccessToken, task: TaskId) -> Sequence[Skip]:
+        self._enter("skipped", token)()
+        return list(self.tasks[task].skips)
+
+    def delivered(self, token: AccessToken, task: TaskId) -> Sequence[str]:
+        self._enter("delivered", token)()
+        return list(self.tasks[task].moved)
+
+    def errors(self, token: AccessToken, task: TaskId) -> Sequence[TaskEvent]:
+        self._enter("errors", token)()
+        return [
+            TaskEvent(
+                code=code,
+                description="an error",
+                detail="" if self.unnamed else f'{{"path": "{path}"}}',
+                time=self.clock.now(),
+            )
+            for code, path in self._troubles(self.tasks[task])
+        ]
+
+    # how it works
+
+    def _enter(self, method: str, token: AccessToken) -> Callable[[], None]:
+        """Note the call and meet the mishaps that come before its effect; the answer meets those after it."""
+        self.calls.append(method)
+        if token.version in self.dead_tokens:
+            raise FarSide("transfer", "AuthenticationFailed", "Token is not active", transient=False, status=401)
+        self._meet(method, after=False)
+        return lambda: self._meet(method, after=True)
+
+    def _meet(self, method: str, *, after: bool) -> None:
+        for mishap in self.mishaps:
+            if mishap.method == method and mishap.after == after and mishap.times > 0:
+                mishap.times -= 1
+                raise mishap.error()
+
+    def _accept(self, batch: Batch, movements: tuple[Movement, ...]) -> TwinTask:
+        touched = (batch.route.source, batch.route.destination)
+        missing = sorted(self.without_consent.intersection(touched))
+        if missing:
+            scopes = tuple(data_access(each) for each in missing)
+            raise LoginNeeded(LoginReason.CONSENT, "Missing required data_access consent", scopes=scopes)
+        for each in touched:
+            if each in self.refused:
+                raise self.refused[each]
+        live = self.live()
+        if len(live) >= MOST_PENDING:
+            raise TooManyTasks("transfer", "ClientError.Conflict.TooManyPendingJobs", "100", transient=True, status=409)
+        moving = self.strangers.union(*(task.pairs() for task in live))
+        now = self.clock.now()
+        name = TaskId(f"task-{len(self.tasks) + 1}")
+        task = TwinTask(name, batch.submission, batch.label, batch, movements, now, now + self.takes)
+        if moving & task.pairs():
+            words = "A transfer with identical paths has not yet completed"
+            raise IdenticalPaths("transfer", "Conflict", words, transient=True, status=409)
+        aboard = {(each.batch.route.stage, member) for each in live for member in each.batch.members}
+        self.doubles += [str(member) for member in batch.members if (batch.route.stage, member) in aboard]
+        self.tasks[name] = task
+        return task
+
+    def _go_on(self) -> None:
+        """What happened at Globus since the last call."""
+        now = self.clock.now()
+        for task in self.tasks.values():
+            route = task.batch.route
+            if not task.live:
+                continue
+            stopped = {route.source, route.destination} & self.suspended
+            task.status = TaskStatus.INACTIVE if stopped else TaskStatus.ACTIVE
+            if now >= task.batch.deadline:
+                task.status, task.fatal = TaskStatus.FAILED, "CANCELED_BY_DEADLINE"
+            elif now >= task.ends_at and not self._is_stuck(task):
+                self._finish(task)
+
+    def _is_stuck(self, task: TwinTask) -> bool:
+        route = task.batch.route
+        paused = {route.source, route.destination} & (self.paused | self.suspended)
+        return bool(paused or self._troubles(task))
+
+    def _troubles(self, task: TwinTask) -> list[tuple[str, str]]:
+        """The events of paths that this task can never write or read."""
+        reached = [side.path for move in task.movements for side in (move.source, move.destination)]
+        return [
+            (code, path)
+            for path in reached
+            for bad, code in self.bad_paths.items()
+            if paths.covers(bad, path.rstrip("/"))
+        ]
+
+    def _finish(self, task: TwinTask) -> None:
+        task.status = TaskStatus.SUCCEEDED
+        for move in task.movements:
+            there = self.files[move.source.collection]
+            root, target = move.source.path, move.destination.path
+            found = [name for name in there if name == root or (move.recursive and name.startswith(root))]
+            if not found:
+                task.skips.append(Skip(source_path=root, code="FILE_NOT_FOUND", detail="No such file or directory"))
+            for name in found:
+                lands = target + name[len(root) :]
+                self.files[move.destination.collection][lands] = task.moved[lands] = there[name]
+
+    def _seen(self, task: TwinTask) -> Task:
+        troubles = self._troubles(task) if task.live else []
+        route = task.batch.route
+        return Task(
+            id=task.id,
+            status=task.status,
+            label=task.label,
+            files=len(task.moved),
+            files_done=len(task.moved),
+            bytes=sum(task.moved.values()),
+            ok=not troubles,
+            paused=task.live and bool({route.source, route.destination} & self.paused),
+            faults=len(troubles),
+            skipped=len(task.skips),
+            nice_status=troubles[0][0] if troubles else None,
+            fatal=task.fatal,
+        )
