@@ -15,7 +15,6 @@ from chalicelib.api.rooms import rooms
 from chalicelib.core.errors import Fault, Invalid, NotFound
 from chalicelib.core.ids import JobNumber, SiteId
 from chalicelib.core.job import State
-from chalicelib.core.logins import request_for
 from chalicelib.core.ports.jobs import Wanted
 from chalicelib.service.jobs import Seen
 from chalicelib.service.waking import demand
@@ -49,7 +48,8 @@ def list_jobs() -> Response:
     caller = caller_of(request, READ)
     wanted, limit, marker = _listing(repeated_query(request))
     page, after = rooms().jobs.page(caller, wanted, limit, marker)
-    return Response({"jobs": [_body(seen) for seen in page], "marker": after})
+    link = _login_link(page[0]) if page else None
+    return Response({"jobs": [_body(seen, link) for seen in page], "marker": after})
 
 
 @routes.route("/v1/jobs/{number}", methods=["GET"])
@@ -57,7 +57,7 @@ def list_jobs() -> Response:
 def get_job(number: str) -> Response:
     """One job, whole."""
     caller = caller_of(routes.current_request, READ)
-    return Response(_body(rooms().jobs.show(caller, _number(number))))
+    return _whole(rooms().jobs.show(caller, _number(number)))
 
 
 @routes.route("/v1/jobs/{number}", methods=["DELETE"])
@@ -66,7 +66,7 @@ def cancel_job(number: str) -> Response:
     """Ask for a job's end."""
     caller = caller_of(routes.current_request, JOBS)
     seen, going_on = rooms().jobs.cancel(caller, _number(number))
-    return Response(_body(seen), status_code=202 if going_on else 200)
+    return _whole(seen, 202 if going_on else 200)
 
 
 @routes.route("/v1/jobs/{number}/hold", methods=["POST"])
@@ -74,7 +74,7 @@ def cancel_job(number: str) -> Response:
 def hold_job(number: str) -> Response:
     """Keep a job from the scheduler."""
     caller = caller_of(routes.current_request, JOBS)
-    return Response(_body(rooms().jobs.hold(caller, _number(number))))
+    return _whole(rooms().jobs.hold(caller, _number(number)))
 
 
 @routes.route("/v1/jobs/{number}/release", methods=["POST"])
@@ -82,7 +82,7 @@ def hold_job(number: str) -> Response:
 def release_job(number: str) -> Response:
     """End a hold."""
     caller = caller_of(routes.current_request, JOBS)
-    return Response(_body(rooms().jobs.release(caller, _number(number))))
+    return _whole(rooms().jobs.release(caller, _number(number)))
 
 
 @routes.route("/v1/jobs/{number}/story", methods=["GET"])
@@ -93,11 +93,19 @@ def job_story(number: str) -> Response:
     return Response(render.story(rooms().jobs.story(caller, _number(number))))
 
 
-def _body(seen: Seen) -> dict[str, Any]:
+def _whole(seen: Seen, status: int = 200) -> Response:
+    return Response(_body(seen, _login_link(seen)), status_code=status)
+
+
+def _body(seen: Seen, link: str | None) -> dict[str, Any]:
     here = rooms()
-    need = seen.desk.plan.need
-    link = None if need is None else login_url(request_for(demand(need), seen.job.ref.user))
     return render.job(seen, here.base_url, link, here.clock.now())
+
+
+def _login_link(seen: Seen) -> str | None:
+    """Where the user ends the need on their desk, if there is one: the same for all of their jobs."""
+    need = seen.desk.plan.need
+    return None if need is None else login_url(rooms().me.link(seen.job.ref.user, demand(need)))
 
 
 def _number(text: str) -> JobNumber:

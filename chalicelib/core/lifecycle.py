@@ -153,6 +153,13 @@ class Cleaned(Report):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CleanupRefused(Report):
+    """The site will not remove the job's directory; its story says why."""
+
+    code = "cleanup_refused"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Completed(Event):
     code = "completed"
 
@@ -259,7 +266,11 @@ TABLE: Mapping[State, Mapping[type[Event], State | Past]] = {
         Canceled: S.CANCELED,
         CancelRequested: S.STAGE_OUT,
     },
-    S.COMPLETED: {Completed: PAST, Cleaned: S.COMPLETED},  # the agent removes the directory after the end
+    S.COMPLETED: {
+        Completed: PAST,
+        Cleaned: S.COMPLETED,
+        CleanupRefused: S.COMPLETED,
+    },  # the agent removes the directory after the end
     S.FAILED: {Failed: PAST, Rejected: PAST},
     S.CANCELED: {Canceled: PAST},
 }
@@ -427,6 +438,7 @@ _APPLY: Mapping[type[Event], Callable[[Job, Any], Job]] = {
     Exited: _exit,
     Rejected: _reject,
     Cleaned: lambda job, event: replace(job, cleanup=False),
+    CleanupRefused: lambda job, event: replace(job, cleanup=False),
     Completed: lambda job, event: replace(job, waiting_for=frozenset()),
     Failed: _fail,
     Canceled: _cancel,

@@ -189,7 +189,10 @@ class MapOf:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Field:
-    """One field of a record: its shape, and what stands for it when it is not given."""
+    """One field of a record: its shape, and what stands for it when it is not given.
+
+    Where that is None, null says the same as leaving the field out, as in PSI/J's and IRI's documents.
+    """
 
     shape: Shape
     default: Any = ABSENT
@@ -221,7 +224,7 @@ class Record:
                 )
         read = dict(self.defaults)
         for name, f in self.fields.items():
-            if name in value:
+            if name in value and not (value[name] is None and f.default is None):
                 read[name] = f.shape.read(value[name], f"{pointer}/{name}", faults)
             elif f.required:
                 _bad(faults, f"{pointer}/{name}", "is required")
@@ -230,7 +233,8 @@ class Record:
     def schema(self) -> Schema:
         properties = {}
         for name, f in self.fields.items():
-            properties[name] = f.shape.schema()
+            own = f.shape.schema()
+            properties[name] = {"anyOf": [own, {"type": "null"}]} if f.default is None else own
             if f.default is not ABSENT and f.default is not None:
                 properties[name]["default"] = list(f.default) if isinstance(f.default, tuple) else f.default
         made: Schema = {"type": "object", "properties": properties, "additionalProperties": False}

@@ -9,8 +9,8 @@ from typing import Any
 from chalicelib.core.document import Document
 from chalicelib.core.errors import Fault, Invalid
 from chalicelib.core.ids import JobRef
-from chalicelib.core.job import Outcome
-from chalicelib.core.lifecycle import Active, Cleaned, Exited, Queued, Rejected, Report
+from chalicelib.core.job import Outcome, State
+from chalicelib.core.lifecycle import Active, Cleaned, CleanupRefused, Exited, Queued, Rejected, Report
 from chalicelib.core.outputs import Found, legs_at_exit
 from chalicelib.core.shape import ABSENT, Choice, Field, Flag, Integer, ListOf, Record, Text
 
@@ -146,8 +146,13 @@ def _report(entry: Mapping[str, Any]) -> AgentReport:
     )
 
 
-def event_of(report: AgentReport, document: Document | None) -> Report:
-    """The event that a report tells of. An exit needs the job's document: which outputs it calls for."""
+def event_of(report: AgentReport, state: State, document: Document | None) -> Report:
+    """The event that a report tells of. An exit needs the job's document: which outputs it calls for.
+
+    What a site can refuse of a completed job is its cleanup, and nothing else.
+    """
+    if state is State.COMPLETED and report.event in ("rejected", "refused"):
+        return CleanupRefused(epoch=report.epoch)
     match report.event:
         case "queued":
             return Queued(epoch=report.epoch, native_id=report.native_id or "")

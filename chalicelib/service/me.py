@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from chalicelib.core.consent import LoginDemand, LoginReason
 from chalicelib.core.errors import NotFound
+from chalicelib.core.ids import UserId
 from chalicelib.core.keys import READ, Caller, KeyRecord
 from chalicelib.core.logins import LoginRequest, Profile, request_for
 from chalicelib.core.ports.auth import LoginNeeds
@@ -41,6 +42,10 @@ class Me:
         demand = self.needs.current(caller.user)
         if profile is None and demand is None:
             demand = LoginDemand(reason=LoginReason.NEVER, detail="You have not signed in yet.")
-        consented = profile.scopes if profile else ()
-        link = request_for(demand, caller.user, consented=consented) if demand else None
+        link = self.link(caller.user, demand) if demand else None
         return Whoami(key=key, profile=profile, demand=demand, link=link)
+
+    def link(self, user: UserId, demand: LoginDemand) -> LoginRequest:
+        """The one login that meets a demand and keeps all that the user had consented to before."""
+        profile = self.profiles.load_profile(user)
+        return request_for(demand, user, consented=profile.scopes if profile else ())

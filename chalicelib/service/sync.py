@@ -134,7 +134,7 @@ class Syncing:
         if job is None or job.site != site.id or job.posted is not None:
             return Answer(report=report, result="unknown")
         document = self._document(job) if report.event == "exited" else None
-        event = event_of(report, document)
+        event = event_of(report, job.state, document)
         if event.epoch != job.epoch:
             return Answer(report=report, result="stale", detail=f"the job's lease is now of epoch {job.epoch}")
 
