@@ -89,7 +89,7 @@ def settle_failure(
     if canceling == WITHDRAWN:
         return {each.movement.member: Settled(leg=_again(each.leg, MOST_ITEMS)) for each in aboard}
     bad = [event for event in events if verdict(event.code) is Verdict.PERMANENT]
-    culprits = {each.movement.member: event for event in bad for each in aboard if _names(event, each.movement)}
+    culprits = {member: event for event in bad for member in _named(event, aboard)}
     if culprits:
         return {
             each.movement.member: _blame(each.leg, culprits[each.movement.member])
@@ -97,18 +97,20 @@ def settle_failure(
             else Settled(leg=_again(each.leg, MOST_ITEMS))
             for each in aboard
         }
-    if bad and len(aboard) > 1:
+    # The list of events is bounded: the one that told may have gone from it.
+    told = canceling or task.fatal or ""
+    permanent = bool(bad) or canceling is not None or verdict(told) is Verdict.PERMANENT
+    if permanent and len(aboard) > 1:
         half = max(1, len(aboard) // 2)
         return {each.movement.member: Settled(leg=_again(each.leg, half)) for each in aboard}
-    code, words = _why(task, bad or list(events))
+    code, words = _why(task, bad, told) if permanent else _why(task, events, told)
     return {each.movement.member: Settled(leg=_as(each.leg, LegStatus.FAILED, code), words=words) for each in aboard}
 
 
-def _why(task: Task, events: Sequence[TaskEvent]) -> tuple[str, tuple[str, ...]]:
+def _why(task: Task, events: Sequence[TaskEvent], told: str) -> tuple[str, tuple[str, ...]]:
     if events:
         return events[0].code.lower(), (f"{events[0].code}: {events[0].description} {events[0].detail}".strip(),)
-    code = (task.fatal or "task_failed").lower()
-    return code, (f"Globus ended task {task.id}: {task.fatal or 'canceled, or past its deadline'}",)
+    return (told or "task_failed").lower(), (f"Globus task {task.id}: {told or 'canceled, or past its deadline'}",)
 
 
 def _blame(leg: Leg, event: TaskEvent) -> Settled:
@@ -116,13 +118,28 @@ def _blame(leg: Leg, event: TaskEvent) -> Settled:
     return Settled(leg=_as(leg, LegStatus.FAILED, event.code.lower()), words=(words,))
 
 
-def _names(event: TaskEvent, movement: Movement) -> bool:
-    """Whether an event's details hold one of the item's paths, or a path below it. Globus has no field for it.
+def _named(event: TaskEvent, aboard: Sequence[Aboard]) -> Iterable[Member]:
+    """The items whose paths an event's details hold. Globus has no field for it.
 
-    A path counts only as a whole: ``/in`` is neither in ``/inputs`` nor in ``/data/in``.
+    Where one path is the beginning of another's last step (``/out/run`` and ``/out/run (2)``) the longer is
+    meant: an item that goes again can still fail, and one that has failed cannot come back.
     """
-    places = (movement.source.path.rstrip("/"), movement.destination.path.rstrip("/"))
-    return any(place and re.search(rf"(?<![\w./~-]){re.escape(place)}(?![\w.~-])", event.detail) for place in places)
+    found = [(place, each.movement.member) for each in aboard for place in _places(each.movement)]
+    found = [(place, member) for place, member in found if _holds(event.detail, place)]
+    places = {place for place, _ in found}
+    for place, member in found:
+        if not any(other.startswith(place) and other[len(place)] != "/" for other in places - {place}):
+            yield member
+
+
+def _places(movement: Movement) -> tuple[str, ...]:
+    both = (movement.source.path.rstrip("/"), movement.destination.path.rstrip("/"))
+    return tuple(place for place in both if place)
+
+
+def _holds(words: str, place: str) -> bool:
+    """Whether a path, or one below it, stands in words. ``/in`` is neither in ``/inputs`` nor in ``/data/in``."""
+    return re.search(rf"(?<![\w./~-]){re.escape(place)}(?![\w.~-])", words) is not None
 
 
 def _as(leg: Leg, status: LegStatus, error: str | None = None) -> Leg:
