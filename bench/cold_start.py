@@ -1,25 +1,20 @@
 """How long a new Lambda process takes to its first answer, next to what any function on AWS pays.
 
-    python -m bench.cold_start                          the project's own tree
-    python -m bench.cold_start --package build/package  what `make package` built, with its bytecode
-
 Each run is a fresh process, timed from its start to the line that bears its answer; runs of the commands
 take turns, so that a busy machine slows all alike. Figures are medians, and ratios to a process that
 imports boto3 and makes a DynamoDB client: milliseconds differ between machines, ratios much less. `measure`
-takes any commands.
+takes any commands; `bench.__main__` says which.
 """
 
 from __future__ import annotations
 
-import argparse
 import json
 import statistics
 import subprocess
 import sys
-import tempfile
 import time
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -92,12 +87,15 @@ def _refused(line: str) -> bool:
     return isinstance(answer, dict) and int(answer.get("statusCode", 200)) >= 400
 
 
-def measure(commands: Mapping[str, Command], *, runs: int) -> list[Figure]:
+def measure(
+    commands: Mapping[str, Command], *, runs: int, prepare: Callable[[str], None] = lambda name: None
+) -> list[Figure]:
     """Time every command ``runs`` times, in turns, after one run of each that does not count. The first is
-    the base."""
+    the base. ``prepare`` is called with a command's name before each of its runs, outside the time."""
     taken: dict[str, list[float]] = {name: [] for name in commands}
     for turn in range(runs + 1):
         for name, command in commands.items():
+            prepare(name)
             took = time_once(command)
             if turn:
                 taken[name].append(took)
@@ -150,32 +148,3 @@ def show(figures: Sequence[Figure]) -> None:
     print(f"{'a fresh process, to':<32} {'median':>10} {'least':>10} {'ratio':>7}")
     for one in figures:
         print(f"{one.name:<32} {one.median:>7.0f} ms {min(one.runs):>7.0f} ms {one.ratio:>6.2f}x")
-
-
-def main() -> int:
-    parser = argparse.ArgumentParser(prog="python -m bench.cold_start", description="Measure cold starts")
-    parser.add_argument("--runs", type=int, default=11, help="of each command (default: %(default)s)")
-    parser.add_argument("--package", type=Path, help="measure a built package instead of the tree")
-    parser.add_argument("--post", default="/v1/device", help="the path to POST to (default: %(default)s)")
-    parser.add_argument("--body", default="{}", help="of the POST (default: %(default)s)")
-    parser.add_argument("--user", default="nobody", help="whom to reconcile (default: %(default)s)")
-    options = parser.parse_args()
-    with tempfile.TemporaryDirectory() as name:
-        directory = Path(name)
-        project, path = unpack(options.package, directory) if options.package else (ROOT, "")
-        stack = AwsStack(
-            ROOT,
-            templates=[ROOT / "infra/template.json"],
-            state_dir=directory,
-            parameters={"BaseUrl": "${Gateway.Url}", "GlobusClientId": "bench"},
-            secrets={"GlobusClientSecret": json.dumps({"client_id": "bench", "client_secret": "bench"})},
-        )
-        with stack:
-            post = post_event(options.post, options.body.encode(), {"Content-Type": "application/json"})
-            timed = commands(stack, project, directory, post=post, wake=wake_event(options.user), path=path)
-            show(measure(timed, runs=options.runs))
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

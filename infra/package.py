@@ -114,7 +114,7 @@ def _check_layer(out: Path) -> None:
 
 def _lint(template: Path) -> None:
     _run(
-        [sys.executable, "-c", _CFN_LINT, str(template)],
+        [sys.executable, "-c", _CFN_LINT, template.name],
         cwd=template.parent,
         what="cfn-lint has findings",
     )
