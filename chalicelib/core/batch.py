@@ -115,21 +115,48 @@ def draft(wanted: Iterable[tuple[Leg, Movement, Stage]], occupied: Iterable[Loca
     for leg, move, stage in sorted(wanted, key=lambda each: (each[2] is not Stage.STAGE_OUT, each[1].member)):
         route = Route(stage=stage, source=move.source.collection, destination=move.destination.collection)
         groups[(route, leg.share)].append((leg, move))
-    taken = list(occupied)
+    taken = _Ground(occupied)
     drafts: list[Draft] = []
     for (route, share), entries in groups.items():
         if len(drafts) == room:
             break
         most = min(share or MOST_ITEMS, MOST_ITEMS)
-        clear = [move for _, move in entries if not _collides(move.destination, taken)][:most]
+        clear = [move for _, move in entries if not taken.meets(move.destination)][:most]
         if clear:
             drafts.append(Draft(route=route, movements=tuple(clear), careful=share is not None))
-            taken += [move.destination for move in clear if route.stage is Stage.STAGE_OUT]
+            if route.stage is Stage.STAGE_OUT:
+                taken.take(move.destination for move in clear)
     return tuple(drafts)
 
 
-def _collides(place: Location, taken: Iterable[Location]) -> bool:
-    return any(place.collection == other.collection and paths.overlap(place.path, other.path) for other in taken)
+class _Ground:
+    """Places that are taken. A question costs a look-up for each step of a path, however many are taken."""
+
+    def __init__(self, places: Iterable[Location]) -> None:
+        self._taken: set[Location] = set()
+        self._lines: set[Location] = set()
+        self.take(places)
+
+    def take(self, places: Iterable[Location]) -> None:
+        for place in places:
+            line = _line(place)
+            self._taken.add(line[0])
+            self._lines.update(line)
+
+    def meets(self, place: Location) -> bool:
+        """Whether the place is one that is taken, or holds one, or lies in one."""
+        line = _line(place)
+        return line[0] in self._lines or not self._taken.isdisjoint(line)
+
+
+def _line(place: Location) -> list[Location]:
+    """The place and all directories above it, written without the last slash."""
+    at = place.path.rstrip("/")
+    line = [Location(place.collection, at)]
+    while at:
+        at = at.rpartition("/")[0]
+        line.append(Location(place.collection, at))
+    return line
 
 
 def by_number(members: Iterable[Member]) -> Mapping[JobNumber, frozenset[int]]:
