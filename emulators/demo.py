@@ -60,7 +60,8 @@ class DemoFailed(Exception):
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; the exit status is 0 only if all went well."""
     asked = _parser().parse_args(arguments)
-    signal.signal(signal.SIGTERM, _interrupt)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _interrupt)
     state = Path(tempfile.mkdtemp(prefix="qstage-"))
     try:
         return int(asked.act(asked, state))
@@ -165,11 +166,9 @@ def _tell_stories(login: Login, jobs: Sequence[Job], show: Show) -> None:
 def _check(job: Job, output: Path, show: Show) -> None:
     """A job that did not complete, or whose results are not what the site had, fails the demo."""
     if job.state != "completed":
-        error = f"{job.error.code}: {job.error.detail}" if job.error else job.state
         tail = f"\nthe end of its output:\n{_indented(job.output_tail)}" if job.output_tail else ""
         where = f" in {job.failed_stage}" if job.failed_stage else ""
-        code = "" if job.exit_code is None else f", exit code {job.exit_code}"
-        raise DemoFailed(f"job {job.id} {job.state}{where}{code}: {error}{tail}")
+        raise DemoFailed(f"job {job.id} {job.state}{where}: {_why(job)}{tail}")
     assert job.directory is not None, "a job at a site has a directory"
     left, arrived = digests(Path(job.directory) / "results"), digests(output)
     if left != arrived:
@@ -177,6 +176,14 @@ def _check(job: Job, output: Path, show: Show) -> None:
         raise DemoFailed(f"job {job.id}: the results differ from what the site had: {', '.join(wrong[:10])}")
     files = [digest for digest in arrived.values() if digest]
     show.say(f"job {job.id}: the checksums of {len(files)} result files agree")
+
+
+def _why(job: Job) -> str:
+    """The exit code where there is one, and the error where it says more than that."""
+    words = [] if job.exit_code is None else [f"exit code {job.exit_code}"]
+    if job.error is not None and job.error.code != "exit_code":
+        words.append(f"{job.error.code}: {job.error.detail}")
+    return ", ".join(words) or job.state
 
 
 def digests(top: Path) -> dict[str, str]:
@@ -249,8 +256,9 @@ qstage is up; Ctrl-C ends all of it.
 
   web       {stack.url}/
   API key   {login.key}
-  lab       {lab}   {stack.collections["lab"]}
-  archive   {archive}   {stack.collections["archive"]}
+  lab       {stack.collections["lab"]}   {lab}
+  theta     {stack.collections["theta"]}   {stack.site_directory}
+  archive   {stack.collections["archive"]}   {archive}
 
 Submit a job, look at it, read its story:
 
@@ -258,10 +266,13 @@ curl -s {key} -H 'Content-Type: application/json' -d '{body}' {stack.url}/v1/job
 curl -s {key} {stack.url}/v1/jobs/1001
 curl -s {key} {stack.url}/v1/jobs/1001/story
 
-Or by the command line, from another shell in this directory:
+Or by the command line, from another shell in this directory (the README goes on from here):
 
-export QSTAGE_URL={stack.url}
-.venv/bin/qstage login --collection {stack.collections["lab"]} --collection {stack.collections["theta"]}
+export QSTAGE_URL={stack.url} PATH=$PWD/.venv/bin:$PATH
+qstage collections add lab {stack.collections["lab"]}
+qstage collections add theta {stack.collections["theta"]}
+qstage collections add archive {stack.collections["archive"]}
+qstage login --collection lab --collection theta
 """
 
 

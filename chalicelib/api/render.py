@@ -8,7 +8,7 @@ from typing import Any
 
 from chalicelib.core.desk import Look
 from chalicelib.core.error_words import words_of
-from chalicelib.core.job import LegStatus, Stage, State
+from chalicelib.core.job import LegStatus, Mark, Stage, State
 from chalicelib.core.progress import stage_of
 from chalicelib.core.sites import Site
 from chalicelib.service.jobs import Seen, Story
@@ -86,12 +86,21 @@ def story(told: Story) -> Body:
                 "version": mark.version,
                 "event": mark.code,
                 "state": mark.state,
-                "note": mark.note,
-                "detail": dict(told.tales[mark.version].detail) if mark.version in told.tales else {},
+                "detail": _detail(told, mark),
             }
             for mark in told.job.trail
         ],
     }
+
+
+_NOTES = {"settled": "task", "queued": "native_id"}
+"""What the note of an event's mark is."""
+
+
+def _detail(told: Story, mark: Mark) -> Body:
+    noted = {_NOTES[mark.code]: mark.note} if mark.note and mark.code in _NOTES else {}
+    tale = told.tales.get(mark.version)
+    return {**noted, **({} if tale is None else tale.detail)}
 
 
 def site(record: Site, now: datetime) -> Body:

@@ -68,7 +68,7 @@ def test_the_demo_takes_the_users_own_input_script_and_output(tmp_path: Path, ma
 def test_a_script_that_exits_3_ends_the_demo_with_failed_its_code_and_its_last_words(tmp_path: Path) -> None:
     ended = demo("run", "--script", script(tmp_path, "echo these were my last words; exit 3"))
     assert ended.returncode != 0
-    assert re.search(r"job 1001 failed in run, exit code 3", ended.stderr)
+    assert re.search(r"job 1001 failed in run: exit code 3", ended.stderr)
     assert "these were my last words" in ended.stderr
 
 
