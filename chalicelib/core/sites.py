@@ -7,7 +7,7 @@ because each job's directory follows from them.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -112,10 +112,10 @@ def read_site(raw: Json, owner: UserId, now: datetime) -> Site:
     """Check a site document; ``Invalid`` names every fault at once."""
     faults: list[Fault] = []
     values = SHAPE.read(raw, "", faults)
-    if values is ABSENT or faults:
+    if values is ABSENT:
         raise Invalid(tuple(faults))
-    mappings = [_read_mapping(entry, f"/mappings/{index}", faults) for index, entry in enumerate(values["mappings"])]
-    roots = [_directory(root, f"/roots/{index}", faults) for index, root in enumerate(values["roots"])]
+    mappings = [_read_mapping(entry, f"/mappings/{index}", faults) for index, entry in _good(values["mappings"])]
+    roots = [_read(faults, f"/roots/{index}", _directory, root) for index, root in _good(values["roots"])]
     if faults:
         raise Invalid(tuple(faults))
     defaults = values["defaults"] or {}
@@ -133,22 +133,36 @@ def read_site(raw: Json, owner: UserId, now: datetime) -> Site:
     )
 
 
+def _good(entries: Any) -> list[tuple[int, Any]]:
+    """The entries of a list that have no fault yet, each with its own index."""
+    return [
+        (index, entry) for index, entry in enumerate(entries if entries is not ABSENT else ()) if entry is not ABSENT
+    ]
+
+
 def _read_mapping(entry: Mapping[str, Any], pointer: str, faults: list[Fault]) -> Mount:
-    try:
-        place = paths.parse_location(f"{paths.SCHEME}{entry['collection']}/{entry['path'].lstrip('/')}")
-    except ValueError as refused:
-        faults.append(Fault(pointer=pointer, detail=str(refused)))
-        place = Location(CollectionId(""), "/")
-    directory = _directory(entry["directory"], f"{pointer}/directory", faults)
-    return Mount(collection=place.collection, path=f"{place.path.rstrip('/')}/", directory=directory)
+    return Mount(
+        collection=CollectionId(_read(faults, f"{pointer}/collection", _collection, entry["collection"])),
+        path=_read(faults, f"{pointer}/path", lambda text: _directory(f"/{text}"), entry["path"]),
+        directory=_read(faults, f"{pointer}/directory", _directory, entry["directory"]),
+    )
 
 
-def _directory(text: str, pointer: str, faults: list[Fault]) -> str:
+def _read(faults: list[Fault], pointer: str, rule: Callable[[str], str], text: Any) -> str:
+    """Apply a rule to a text that may have a fault already; with a fault the answer is never used."""
     try:
-        return f"{paths.absolute(text).rstrip('/')}/"
+        return "" if text is ABSENT else rule(text)
     except ValueError as refused:
         faults.append(Fault(pointer=pointer, detail=str(refused)))
-        return "/"
+        return ""
+
+
+def _collection(text: str) -> str:
+    return paths.parse_location(f"{paths.SCHEME}{text}/").collection
+
+
+def _directory(text: str) -> str:
+    return f"{paths.absolute(text).rstrip('/')}/"
 
 
 def check_for_site(document: Document, site: Site, pointer: str, faults: list[Fault]) -> None:
