@@ -78,7 +78,7 @@ def test_no_item_log_line_or_answer_holds_a_secret(stack: Stack, answers: list[s
         "the agent's journal": [path.read_bytes().decode("latin-1") for path in journal],
     }
     for place, texts in places.items():
-        assert len(texts) >= 3, f"{place}: too little was looked at"
+        assert sum(map(len, texts)) > 500, f"{place}: too little was looked at"
     seen = [(what, place) for what, value in secrets.items() for place, texts in places.items() if value in str(texts)]
     assert seen == []
 
