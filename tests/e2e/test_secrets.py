@@ -48,8 +48,8 @@ def secrets_of(stack: Stack) -> dict[str, str]:
     token_file = stack.state / "agent" / "theta.token"
     found |= {
         "client secret": str(stack.globus.client("qstage").secret),
-        "API key": stack.login.key.rpartition("_")[2],
-        "agent's token": token_file.read_text().strip().rpartition("_")[2],
+        "API key": stack.login.key.split("_", 2)[2],
+        "agent's token": token_file.read_text().strip().split("_", 2)[2],
     }
     assert len(found) >= 5
     assert all(len(value) > 20 for value in found.values())
