@@ -108,10 +108,11 @@ def read_sync(raw: Any) -> SyncRequest:
     """Check a sync's body; ``Invalid`` names every fault at once."""
     faults: list[Fault] = []
     values = SHAPE.read(raw, "", faults)
-    if values is ABSENT or faults:
+    if values is ABSENT:
         raise Invalid(tuple(faults))
-    for index, entry in enumerate(values["reports"]):
-        _check_report(entry, f"/reports/{index}", faults)
+    for index, entry in enumerate(values["reports"] if isinstance(values["reports"], tuple) else ()):
+        if entry is not ABSENT:
+            _check_report(entry, f"/reports/{index}", faults)
     if faults:
         raise Invalid(tuple(faults))
     held = ((JobRef.parse(entry["job"]), entry["epoch"]) for entry in values["holding"])
