@@ -23,6 +23,7 @@ from chalicelib.core.lifecycle import (
     Canceled,
     CancelRequested,
     Cleaned,
+    CleanupRefused,
     Completed,
     Event,
     Exited,
@@ -207,7 +208,8 @@ class Life:
 
     def clean_up(self) -> None:
         if self.job.state is State.COMPLETED:
-            assert self.tell(Cleaned(epoch=self.job.epoch))
+            kind = self.data.draw(st.sampled_from([Cleaned, CleanupRefused]))
+            assert self.tell(kind(epoch=self.job.epoch))
             assert not self.job.cleanup or not self.job.epoch
 
     def hear_of_another_lease(self) -> None:
