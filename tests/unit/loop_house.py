@@ -275,7 +275,7 @@ class AgentTwin:
 
     def work(self, rounds: int = 4) -> None:
         for _ in range(rounds):
-            holding = [{"job": ref, "epoch": held["epoch"]} for ref, held in self.held.items() if not held["reports"]]
+            holding = [{"job": ref, "epoch": held["epoch"]} for ref, held in self.held.items()]
             reports = [report for held in self.held.values() for report in held["reports"][:1]]
             answer = self.call(*reports, holding=holding)
             for each in answer.answers:

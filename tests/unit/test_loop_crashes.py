@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
+from functools import partial
 
 import pytest
 from loop_house import ADA, ARCHIVE, LAB, OTHER, SCRATCH, CrashNow, House, a_document
@@ -68,7 +69,7 @@ class Scenario:
             rung = house.rung.take()
             trip.armed = True
             for user, _ in rung:
-                trip.survive(lambda user=user: house.reconciler.wake(user, house.time_left))
+                trip.survive(partial(house.reconciler.wake, user, house.time_left))
             trip.survive(lambda: house.agent.work(1))
             if not house.agent.held and all(job.state.final and not job.cleanup for job in house.committed()):
                 break
@@ -254,7 +255,6 @@ SCENARIOS = {
         {1001: DONE | FAILED, 1002: DONE, 1003: DONE | FAILED},
         before=with_a_refused_collection,
         meanwhile=permitted_after_a_while,
-        once=False,
     ),
     "a destination that cannot be written": Scenario(
         [a_document() for _ in range(3)],
@@ -275,7 +275,6 @@ SCENARIOS = {
         [a_document(lab=OTHER), a_document(), a_document(lab=OTHER)],
         {1001: FAILED, 1002: DONE, 1003: FAILED},
         before=with_a_refused_collection,
-        once=False,
     ),
 }
 
