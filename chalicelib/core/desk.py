@@ -73,7 +73,8 @@ class LiveBatch:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoginNeed:
-    """Why only the user can help. ``collections`` None: everything at Globus waits; else what uses these."""
+    """Why only the user can help. ``collections`` None: everything at Globus waits; else what uses these, and
+    what goes by one of ``routes``, where Globus did not say which collection is in the way."""
 
     reason: LoginReason
     words: str
@@ -82,10 +83,13 @@ class LoginNeed:
     scopes: tuple[str, ...] = ()
     session: SessionDemand = SessionDemand()
     """What the next login must satisfy besides."""
+    routes: tuple[Route, ...] = ()
 
-    def holds_up(self, *collections: CollectionId) -> bool:
-        """Whether what uses these collections waits for the login."""
-        return self.collections is None or not self.collections.isdisjoint(collections)
+    def holds_up(self, route: Route) -> bool:
+        """Whether what goes this way waits for the login."""
+        if self.collections is None or route in self.routes:
+            return True
+        return not self.collections.isdisjoint({route.source, route.destination})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -68,23 +68,25 @@ class Board:
     def note(self, need: LoginNeeded, now: datetime, route: Route | None = None) -> None:
         """Keep a refusal on the desk, together with those before it: one login is to end them all.
 
-        One that a route met holds up what uses that route's collections, whatever scopes it names: what could
-        not go on is not tried again before the login. One without a route or a scope holds up everything.
+        What met it by a route is not tried again before the login, whatever scopes the refusal names. One
+        without a route or a scope holds up everything.
         """
         collections = consented_collections(need.scopes)
-        if route is not None and collections.isdisjoint({route.source, route.destination}):
-            collections |= {route.source, route.destination}
+        routes = () if route is None or collections & {route.source, route.destination} else (route,)
+        everything = not collections and not routes
         before = self.plan.need
-        if before is not None and collections and before.collections is not None:
+        if before is not None and before.collections is not None:
             collections |= before.collections
+            routes = tuple(dict.fromkeys((*before.routes, *routes)))
         scopes = tuple(dict.fromkeys((*(before.scopes if before is not None else ()), *need.scopes)))
         kept = LoginNeed(
             reason=need.reason,
             words=need.detail,
             since=now if before is None else before.since,
-            collections=collections or None,
+            collections=None if everything else collections,
             scopes=scopes,
             session=need.session if before is None else need.session or before.session,
+            routes=routes,
         )
         self.plan = replace(self.plan, need=kept)
 

@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from typing import Protocol
 
 from chalicelib.core.batch import MOST_LIVE, Movement, draft
-from chalicelib.core.desk import InboxItem, Trouble
+from chalicelib.core.desk import InboxItem, Route, Trouble
 from chalicelib.core.errors import FarSide, LoginNeeded
 from chalicelib.core.ids import JobNumber, UserId
 from chalicelib.core.job import Job, Leg, Stage
@@ -145,7 +145,7 @@ class Passing:
         for each in draft(_wanted(turn, waiting), destinations(turn), room):
             turn.check_time()
             need = turn.board.plan.need
-            if need is None or not need.holds_up(each.route.source, each.route.destination):
+            if need is None or not need.holds_up(each.route):
                 send(turn, token, each)
 
     def _tidy(self, turn: Turn, inbox: Sequence[InboxItem]) -> int:
@@ -178,7 +178,8 @@ def _wanted(turn: Turn, waiting: Sequence[Job]) -> list[tuple[Leg, Movement, Sta
         assert stage is not None, "a plannable job is in a stage"
         for leg in job.pending:
             move = turn.shelf.movement(job, stage, leg.item, job.revision)
-            if need is None or not need.holds_up(move.source.collection, move.destination.collection):
+            route = Route(stage=stage, source=move.source.collection, destination=move.destination.collection)
+            if need is None or not need.holds_up(route):
                 wanted.append((leg, move, stage))
     return wanted
 

@@ -186,7 +186,7 @@ class Walk:
         if need is None:
             return False
         return need.collections is None or (
-            stage_of(job) is Stage.STAGE_IN and need.holds_up(LAB) and not job.in_flight
+            stage_of(job) is Stage.STAGE_IN and LAB in need.collections and not job.in_flight
         )
 
     # how it ends

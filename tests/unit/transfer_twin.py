@@ -78,7 +78,7 @@ class TransferTwin:
     """Collections whose credential has expired: their tasks are INACTIVE."""
     paused: set[CollectionId] = field(default_factory=set)
     without_consent: set[CollectionId] = field(default_factory=set)
-    refused: dict[CollectionId, FarSide] = field(default_factory=dict)
+    refused: dict[CollectionId, Exception] = field(default_factory=dict)
     """Submissions that involve this collection are refused outright."""
     dead_tokens: set[int] = field(default_factory=set)
     hidden: set[TaskId] = field(default_factory=set)
