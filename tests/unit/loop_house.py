@@ -247,8 +247,9 @@ class House:
 class AgentTwin:
     """A site's agent with a scheduler in its pocket: each job is queued, runs and ends, a step a call.
 
-    ``ends`` says how a job's process ends by its number; ``outputs`` what is found of its outputs, two files
-    each where nothing is said. What it has to report it repeats until it is answered.
+    ``ends`` says how a job's process ends by its number. Two files are found of each output, but of a job in
+    ``missing``; of one in ``short``, one of them is gone before it is moved. What it has to report it repeats
+    until it is answered.
     """
 
     def __init__(self, house: House, instance: str = "agent-one") -> None:
@@ -256,6 +257,7 @@ class AgentTwin:
         self.held: dict[str, dict[str, Any]] = {}
         self.ends: dict[int, dict[str, Any]] = {}
         self.missing: set[int] = set()
+        self.short: set[int] = set()
         self.take = 16
         self.ran: list[str] = []
         self.cleaned: list[str] = []
@@ -306,7 +308,8 @@ class AgentTwin:
                 continue
             directory = item.source == "" or item.source.endswith("/")
             names = [f"{item.source}r1", f"{item.source}r2"] if directory else [item.source]
-            self.house.globus.put(home.collection, *(home.path + name for name in names))
+            there = names[:1] if lease.job.ref.number in self.short else names
+            self.house.globus.put(home.collection, *(home.path + name for name in there))
             kind = "directory" if directory else "file"
             found.append({"item": index, "kind": kind, "files": len(names), "bytes": 10})
         return found

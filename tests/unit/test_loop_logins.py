@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 from loop_house import ADA, LAB, OTHER, SCRATCH, CrashNow, House, a_document
 
@@ -188,7 +190,7 @@ def test_a_refusal_without_a_cure_fails_the_job_in_globus_own_words() -> None:
     assert told.detail["words"] == [words]
 
 
-def die_before(name: str):  # type: ignore[no-untyped-def]
+def die_before(name: str) -> Callable[[str, str], None]:
     def gate(call: str, moment: str) -> None:
         if call == name and moment == "before":
             raise CrashNow
