@@ -15,6 +15,15 @@ from whole_stack import SCRIPT, opened, until
 from emulators.globus.browser import Browser
 from emulators.stack import USER, Stack
 
+README_SCRIPT = """\
+#!/bin/bash
+#COBALT -n 2 -t 30 -A chem
+#QSTAGE stage-in lab:/=inputs/
+#QSTAGE stage-out results/=archive:/{name}-{id}/
+mkdir -p results
+cat inputs/*.txt | sort > results/sorted.txt
+"""
+
 
 class Shell:
     """A shell of the user: a home directory, and the qstage command."""
@@ -71,16 +80,14 @@ def test_the_session_of_the_readme_brings_the_results(shell: Shell, stack: Stack
     assert USER in shell.qstage("whoami")
     for name in ("lab", "archive"):
         shell.qstage("collections", "add", name, stack.collections[name])
-    (shell.home / "run.sh").write_text(SCRIPT)
+    (shell.home / "run.sh").write_text(README_SCRIPT)
     (shell.home / "run.sh").chmod(0o755)
-    line = ["-A", "chem", "-n", "1", "-t", "30", "--site", "theta", "--jobname", "first"]
-    staging = ["--stage-in", "lab:/=inputs/", "--stage-out", "results/=archive:/{name}-{id}/"]
-    number = shell.qstage("qsub", *line, *staging, "run.sh").strip()
+    number = shell.qstage("qsub", "run.sh").strip()
     assert number.isdigit()
     assert number in shell.qstage("qstat", "--all")
     assert "completed" in shell.qstage("wait", number)
-    results = stack.globus.directory("archive") / f"first-{number}"
-    assert (results / "all of it.txt").read_text() == "alpha\nbeta\n"
+    results = stack.globus.directory("archive") / f"run-{number}"
+    assert (results / "sorted.txt").read_text() == "alpha\nbeta\n"
     events = [entry["event"] for entry in json.loads(shell.qstage("story", "--json", number))["entries"]]
     assert events[0] == "submitted"
     assert events[-1] == "completed"
