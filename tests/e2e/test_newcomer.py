@@ -80,6 +80,8 @@ def test_the_session_of_the_readme_brings_the_results(shell: Shell, stack: Stack
     assert USER in shell.qstage("whoami")
     for name in ("lab", "archive"):
         shell.qstage("collections", "add", name, stack.collections[name])
+    assert "Theta (simulated)" in shell.qstage("site", "list")
+    shell.qstage("site", "use", "theta")
     (shell.home / "run.sh").write_text(README_SCRIPT)
     (shell.home / "run.sh").chmod(0o755)
     number = shell.qstage("qsub", "run.sh").strip()
