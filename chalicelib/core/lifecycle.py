@@ -1,6 +1,7 @@
 """A job's life: every rule of what may follow what.
 
-Everything that affects a job's state lives in this file, and this file alone assigns a state.
+Everything that affects a job's state lives in this file, and this file alone assigns a state; what can happen is
+in ``core.events``.
 
 The life is one table, TABLE: (state, event) -> the next state. ``transition`` looks the pair up and applies
 the event's fields. Three answers other than a next state are possible, and the table tells which:
@@ -20,12 +21,32 @@ What a job waits for is not a state (see ``core.job``). ``docs/states.md`` is dr
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 from enum import Enum
 from typing import Any
 
-from chalicelib.core.ids import BatchId, TaskId
+from chalicelib.core.events import (
+    Active,
+    Canceled,
+    CancelRequested,
+    Cleaned,
+    CleanupRefused,
+    Completed,
+    Event,
+    Exited,
+    Failed,
+    HoldPlaced,
+    HoldReleased,
+    Leased,
+    LegsClaimed,
+    LegsReleased,
+    LegsSettled,
+    Queued,
+    Rejected,
+    Report,
+    StagedIn,
+)
 from chalicelib.core.job import FINAL, Job, Leg, LegStatus, Mark, Outcome, Stage, State
 
 LONGEST_TRAIL = 200
@@ -39,160 +60,6 @@ class IllegalTransition(Exception):
         super().__init__(
             f"{event.code} cannot happen to job {job.ref} in {job.state} (v{job.version}); its story: {story}"
         )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Event:
-    """Something that happened to a job. ``note`` goes into the trail: what it was about, in a word."""
-
-    code = "event"
-
-    @property
-    def note(self) -> str:
-        return ""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LegsClaimed(Event):
-    """A batch takes these items on. They must all be pending."""
-
-    code = "claimed"
-    batch: BatchId
-    items: frozenset[int]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LegsReleased(Event):
-    """The batch is no more and moved nothing for certain: its items are to be planned again."""
-
-    code = "released"
-    batch: BatchId
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LegsSettled(Event):
-    """The batch's task has ended, with this for each of its items."""
-
-    code = "settled"
-    batch: BatchId
-    legs: Mapping[int, Leg]
-    task: TaskId
-
-    @property
-    def note(self) -> str:
-        return self.task
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StagedIn(Event):
-    """Every input is at the site, or there is none."""
-
-    code = "staged_in"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Leased(Event):
-    """A site takes the job, or keeps it (the same epoch), until ``until``."""
-
-    code = "leased"
-    epoch: int
-    until: datetime
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Report(Event):
-    """Something that the site which holds lease ``epoch`` has seen."""
-
-    epoch: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Queued(Report):
-    """The scheduler has the job."""
-
-    code = "queued"
-    native_id: str
-
-    @property
-    def note(self) -> str:
-        return self.native_id
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Active(Report):
-    """The scheduler has started the job."""
-
-    code = "active"
-    native_id: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Exited(Report):
-    """The job has ended; ``legs`` are the outputs to move, from what the site found."""
-
-    code = "exited"
-    native_id: str | None
-    exit_code: int | None
-    outcome: Outcome
-    legs: tuple[Leg, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Rejected(Report):
-    """The job was not submitted and will not be: the scheduler or the site's own policy refused it."""
-
-    code = "rejected"
-    error: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Cleaned(Report):
-    """The job's directory is gone."""
-
-    code = "cleaned"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CleanupRefused(Report):
-    """The site will not remove the job's directory; its story says why."""
-
-    code = "cleanup_refused"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Completed(Event):
-    code = "completed"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Failed(Event):
-    """The job will not go on. Nothing of it is in flight."""
-
-    code = "failed"
-    stage: Stage
-    error: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Canceled(Event):
-    """The user's wish is fulfilled. Nothing of the job is in flight."""
-
-    code = "canceled"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CancelRequested(Event):
-    code = "cancel_requested"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class HoldPlaced(Event):
-    code = "hold_placed"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class HoldReleased(Event):
-    code = "hold_released"
 
 
 class Past(Enum):

@@ -6,8 +6,8 @@ until there is none, then plans what is pending.
 
 from __future__ import annotations
 
+from chalicelib.core.events import Canceled, Completed, Event, Failed, StagedIn
 from chalicelib.core.job import Job, LegStatus, Outcome, Stage, State
-from chalicelib.core.lifecycle import Canceled, Completed, Event, Failed, StagedIn
 from chalicelib.core.outputs import succeeded
 
 RUN_ERRORS = {

@@ -8,9 +8,9 @@ from typing import Any
 
 from chalicelib.core.document import Document
 from chalicelib.core.errors import Fault, Invalid
+from chalicelib.core.events import Active, Cleaned, CleanupRefused, Exited, Queued, Rejected, Report
 from chalicelib.core.ids import JobRef
 from chalicelib.core.job import Outcome, State
-from chalicelib.core.lifecycle import Active, Cleaned, CleanupRefused, Exited, Queued, Rejected, Report
 from chalicelib.core.outputs import Found, legs_at_exit
 from chalicelib.core.shape import ABSENT, Choice, Field, Flag, Integer, ListOf, Record, Text
 

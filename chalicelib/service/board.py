@@ -11,9 +11,9 @@ from chalicelib.core.consent import consented_collections
 from chalicelib.core.desk import LiveBatch, LoginNeed, Plan, Route
 from chalicelib.core.document import Document, read_document
 from chalicelib.core.errors import LoginNeeded
+from chalicelib.core.events import LegsReleased
 from chalicelib.core.ids import BatchId, JobNumber, JobRef, SiteId, UserId
 from chalicelib.core.job import Job, Stage
-from chalicelib.core.lifecycle import LegsReleased
 from chalicelib.core.ports.clock import Clock
 from chalicelib.core.ports.desks import Batches, Desks
 from chalicelib.core.ports.jobs import Jobs

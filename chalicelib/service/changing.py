@@ -9,9 +9,10 @@ from typing import Any
 
 from chalicelib.core.desk import InboxItem
 from chalicelib.core.errors import FarSide
+from chalicelib.core.events import Event
 from chalicelib.core.ids import JobRef
 from chalicelib.core.job import Job
-from chalicelib.core.lifecycle import Event, transition
+from chalicelib.core.lifecycle import transition
 from chalicelib.core.ports.jobs import Jobs, Tale
 from chalicelib.core.progress import due
 

@@ -8,10 +8,11 @@ from typing import Any
 
 from chalicelib.core.desk import Desk
 from chalicelib.core.errors import Conflict, Fault, Invalid, NotFound
+from chalicelib.core.events import CancelRequested, Event, HoldPlaced, HoldReleased
 from chalicelib.core.ids import JobNumber, JobRef, SiteId, UserId
 from chalicelib.core.job import Job
 from chalicelib.core.keys import Caller
-from chalicelib.core.lifecycle import CancelRequested, Event, HoldPlaced, HoldReleased, allows
+from chalicelib.core.lifecycle import allows
 from chalicelib.core.ports.bell import Bell
 from chalicelib.core.ports.clock import Clock
 from chalicelib.core.ports.desks import Desks

@@ -11,10 +11,10 @@ from chalicelib.core.batch import Batch, Member
 from chalicelib.core.consent import LoginReason
 from chalicelib.core.desk import LiveBatch, Look
 from chalicelib.core.errors import LoginNeeded
+from chalicelib.core.events import LegsSettled
 from chalicelib.core.globus_codes import Verdict, verdict
 from chalicelib.core.ids import JobNumber, TaskId
 from chalicelib.core.job import Leg, Stage
-from chalicelib.core.lifecycle import LegsSettled
 from chalicelib.core.ports.transfer import Task, TaskStatus
 from chalicelib.core.progress import abandoned_by, plannable
 from chalicelib.core.settling import (

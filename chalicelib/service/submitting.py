@@ -22,9 +22,9 @@ from datetime import timedelta
 from chalicelib.core.batch import Batch, Draft, Member, by_number, label
 from chalicelib.core.desk import LiveBatch
 from chalicelib.core.errors import FarSide, LoginNeeded
+from chalicelib.core.events import LegsClaimed, LegsSettled
 from chalicelib.core.ids import BatchId, JobNumber, TaskId
 from chalicelib.core.job import Job, Leg, LegStatus, Stage
-from chalicelib.core.lifecycle import LegsClaimed, LegsSettled
 from chalicelib.core.paths import Location
 from chalicelib.core.ports.transfer import IdenticalPaths, TooManyTasks
 from chalicelib.core.progress import plannable

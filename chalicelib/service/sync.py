@@ -15,10 +15,11 @@ from datetime import datetime, timedelta
 from chalicelib.core.desk import InboxItem
 from chalicelib.core.document import Document, read_document
 from chalicelib.core.errors import Conflict, NotFound
+from chalicelib.core.events import Leased
 from chalicelib.core.ids import SiteId, UserId
 from chalicelib.core.job import Job, State
 from chalicelib.core.keys import Caller, site_scope
-from chalicelib.core.lifecycle import IllegalTransition, Leased
+from chalicelib.core.lifecycle import IllegalTransition
 from chalicelib.core.ports.bell import Bell
 from chalicelib.core.ports.clock import Clock
 from chalicelib.core.ports.jobs import Jobs, SiteQueue

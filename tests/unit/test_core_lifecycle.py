@@ -13,12 +13,7 @@ from hypothesis import strategies as st
 
 from chalicelib.core import lifecycle
 from chalicelib.core.document import Document
-from chalicelib.core.ids import BatchId, JobNumber, JobRef, TaskId
-from chalicelib.core.job import FINAL, Job, Leg, LegStatus, Outcome, Stage, State
-from chalicelib.core.lifecycle import (
-    LONGEST_TRAIL,
-    PAST,
-    TABLE,
+from chalicelib.core.events import (
     Active,
     Canceled,
     CancelRequested,
@@ -30,7 +25,6 @@ from chalicelib.core.lifecycle import (
     Failed,
     HoldPlaced,
     HoldReleased,
-    IllegalTransition,
     Leased,
     LegsClaimed,
     LegsReleased,
@@ -39,10 +33,10 @@ from chalicelib.core.lifecycle import (
     Rejected,
     Report,
     StagedIn,
-    allows,
-    faults_of,
-    transition,
 )
+from chalicelib.core.ids import BatchId, JobNumber, JobRef, TaskId
+from chalicelib.core.job import FINAL, Job, Leg, LegStatus, Outcome, Stage, State
+from chalicelib.core.lifecycle import LONGEST_TRAIL, PAST, TABLE, IllegalTransition, allows, faults_of, transition
 from chalicelib.core.outputs import Found, legs_at_exit
 from chalicelib.core.progress import abandoned_by, due, plannable, stage_of
 from chalicelib.core.site_queue import Kind, site_due
@@ -117,7 +111,9 @@ class Life:
         return True
 
     def check_change(self, before: Job, event: Event, after: Job) -> None:
-        assert not before.state.final or after.state is before.state, "final is final"
+        if before.state.final:
+            kept = replace(after, version=before.version, updated_at=before.updated_at, trail=before.trail)
+            assert replace(before, cleanup=False, posted=None) == kept, "final is final, but for its directory"
         assert after.version == before.version + 1
         assert after.trail[-1] == replace(after.trail[-1], version=after.version, at=self.now, code=event.code)
         assert after.trail[-1].state is after.state
@@ -390,6 +386,26 @@ def test_a_failed_input_fails_the_job_only_when_its_others_have_landed() -> None
     assert not plannable(job), "and the third need not set out"
     job = played(LegsReleased(batch=BatchId("b2")), job=job)
     assert due(job) == Failed(stage=Stage.STAGE_IN, error="source_missing")
+
+
+@pytest.mark.parametrize("event", [Canceled(), Failed(stage=Stage.STAGE_IN, error="x"), StagedIn()])
+def test_a_job_does_not_move_on_while_something_of_it_is_in_flight(event: Event) -> None:
+    job = played(LegsClaimed(batch=BatchId("b"), items=frozenset({0})), job=a_job(a_document(stage_in=[an_input()])))
+    with pytest.raises(IllegalTransition):
+        transition(job, event, NOON)
+
+
+def test_an_output_that_cannot_move_does_not_keep_back_the_others() -> None:
+    missing = Leg(item=0, status=LegStatus.FAILED, error="output_missing")
+    job = played(*RUN, exited(legs=(missing, Leg(item=1))))
+    assert due(job) is None
+    assert plannable(job)
+
+
+def test_a_cancel_that_comes_while_outputs_wait_leaves_them_where_they_are() -> None:
+    job = played(*RUN, exited(legs=(Leg(item=0), Leg(item=1, status=LegStatus.DONE))), CancelRequested())
+    assert not plannable(job)
+    assert due(job) == Canceled()
 
 
 def test_a_cancel_waits_for_what_is_in_flight_and_then_ends_the_job() -> None:

@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from chalicelib.core.errors import Invalid
+from chalicelib.core.events import Active, Cleaned, CleanupRefused, Exited, Queued, Rejected
 from chalicelib.core.ids import JobNumber, JobRef
 from chalicelib.core.job import Leg, LegStatus, Outcome, State
-from chalicelib.core.lifecycle import Active, Cleaned, CleanupRefused, Exited, Queued, Rejected
 from chalicelib.core.outputs import Found
 from chalicelib.core.sync import MOST_LEASES, AgentReport, detail_of, event_of, read_sync
 

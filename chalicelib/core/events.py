@@ -1,0 +1,168 @@
+"""What can happen to a job: the events that ``core.lifecycle`` knows.
+
+Each is a value: what happened, and the attempt it belongs to (a batch, a lease's epoch), so that one that comes
+late or twice is told apart. Nothing here says what follows from it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from chalicelib.core.ids import BatchId, TaskId
+from chalicelib.core.job import Leg, Outcome, Stage
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """Something that happened to a job. ``note`` goes into the trail: what it was about, in a word."""
+
+    code = "event"
+
+    @property
+    def note(self) -> str:
+        return ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LegsClaimed(Event):
+    """A batch takes these items on. They must all be pending."""
+
+    code = "claimed"
+    batch: BatchId
+    items: frozenset[int]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LegsReleased(Event):
+    """The batch is no more and moved nothing for certain: its items are to be planned again."""
+
+    code = "released"
+    batch: BatchId
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LegsSettled(Event):
+    """The batch's task has ended, with this for each of its items."""
+
+    code = "settled"
+    batch: BatchId
+    legs: Mapping[int, Leg]
+    task: TaskId
+
+    @property
+    def note(self) -> str:
+        return self.task
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StagedIn(Event):
+    """Every input is at the site, or there is none."""
+
+    code = "staged_in"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Leased(Event):
+    """A site takes the job, or keeps it (the same epoch), until ``until``."""
+
+    code = "leased"
+    epoch: int
+    until: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report(Event):
+    """Something that the site which holds lease ``epoch`` has seen."""
+
+    epoch: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Queued(Report):
+    """The scheduler has the job."""
+
+    code = "queued"
+    native_id: str
+
+    @property
+    def note(self) -> str:
+        return self.native_id
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Active(Report):
+    """The scheduler has started the job."""
+
+    code = "active"
+    native_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Exited(Report):
+    """The job has ended; ``legs`` are the outputs to move, from what the site found."""
+
+    code = "exited"
+    native_id: str | None
+    exit_code: int | None
+    outcome: Outcome
+    legs: tuple[Leg, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rejected(Report):
+    """The job was not submitted and will not be: the scheduler or the site's own policy refused it."""
+
+    code = "rejected"
+    error: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cleaned(Report):
+    """The job's directory is gone."""
+
+    code = "cleaned"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CleanupRefused(Report):
+    """The site will not remove the job's directory; its story says why."""
+
+    code = "cleanup_refused"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Completed(Event):
+    code = "completed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Failed(Event):
+    """The job will not go on. Nothing of it is in flight."""
+
+    code = "failed"
+    stage: Stage
+    error: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Canceled(Event):
+    """The user's wish is fulfilled. Nothing of the job is in flight."""
+
+    code = "canceled"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CancelRequested(Event):
+    code = "cancel_requested"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HoldPlaced(Event):
+    code = "hold_placed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HoldReleased(Event):
+    code = "hold_released"
