@@ -149,6 +149,25 @@ def test_the_schema_is_one() -> None:
     assert not faults(FULL)
 
 
+@pytest.mark.parametrize(
+    ("field", "most", "beyond"),
+    [
+        ("name", "n" * 64, "n" * 65),
+        ("tags", {f"t{n}": "" for n in range(20)}, {f"t{n}": "" for n in range(21)}),
+        ("arguments", ["a"] * 10_000, ["a"] * 10_001),
+        ("stage_in", [an_input(target=f"{n}/") for n in range(100)], [an_input(target=f"{n}/") for n in range(101)]),
+        ("attributes", {"duration": 366 * 86400}, {"duration": 366 * 86400 + 1}),
+        ("resources", {"node_count": 1}, {"node_count": 0}),
+        ("stage_out", [an_output(when=["always"])], [an_output(when=[])]),
+    ],
+)
+def test_the_schema_has_the_reader_s_limits(field: str, most: Any, beyond: Any) -> None:
+    assert VALIDATOR.is_valid({**LEAST, field: most})
+    assert fits_the_shape({**LEAST, field: most})
+    assert not VALIDATOR.is_valid({**LEAST, field: beyond})
+    assert not fits_the_shape({**LEAST, field: beyond})
+
+
 @settings(deadline=None, max_examples=300)
 @given(mutated())
 @example({**LEAST, "resources": {"node_count": 2.0}})

@@ -189,6 +189,7 @@ def test_what_is_optional_must_be_whole_and_readable_if_it_is_there() -> None:
     item = aboard(1, "/data/x/", optional=True)
     assert succeeded([item], skip("/data/x/inner"))[1].leg.status is LegStatus.FAILED
     assert succeeded([item], skip("/data/x", "PERMISSION_DENIED"))[1].leg.error == "source_denied"
+    assert succeeded([item], skip("/data/x"), skip("/data/x/inner"))[1].leg.status is LegStatus.FAILED
 
 
 def test_of_endless_skips_the_first_are_told_and_the_rest_counted() -> None:
