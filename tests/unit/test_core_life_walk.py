@@ -1,0 +1,303 @@
+"""A job's life under random events: what must hold after every step, whatever comes in whatever order."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import timedelta
+
+from core_examples import MINUTE, NOON, a_document, a_job, an_input, an_output
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from chalicelib.core.document import Document
+from chalicelib.core.events import (
+    Active,
+    Canceled,
+    CancelRequested,
+    Cleaned,
+    CleanupRefused,
+    Completed,
+    Event,
+    Exited,
+    Failed,
+    HoldPlaced,
+    HoldReleased,
+    Leased,
+    LegsClaimed,
+    LegsReleased,
+    LegsSettled,
+    Queued,
+    Rejected,
+    Report,
+    StagedIn,
+)
+from chalicelib.core.ids import BatchId, TaskId
+from chalicelib.core.job import FINAL, Job, Leg, LegStatus, Outcome, Stage, State
+from chalicelib.core.lifecycle import LONGEST_TRAIL, PAST, TABLE, IllegalTransition, allows, faults_of, transition
+from chalicelib.core.outputs import Found, legs_at_exit
+from chalicelib.core.progress import abandoned_by, due, plannable, stage_of
+from chalicelib.core.site_queue import Kind, site_due
+
+ENDS = st.sampled_from([*[LegStatus.DONE] * 6, LegStatus.ABSENT, LegStatus.FAILED, LegStatus.PENDING])
+OUTCOMES = st.sampled_from(
+    [
+        (Outcome.OK, 0),
+        (Outcome.OK, 0),
+        (Outcome.OK, None),
+        (Outcome.ERROR, 3),
+        (Outcome.WALLTIME, None),
+        (Outcome.LOST, None),
+        (Outcome.CANCELED, 143),
+    ]
+)
+FOUND = st.lists(
+    st.builds(Found, item=st.integers(0, 2), kind=st.sampled_from(["file", "directory", "directory", "missing"])),
+    max_size=3,
+)
+RARELY = st.sampled_from([False] * 9 + [True])
+ANYTHING: st.SearchStrategy[Event] = st.one_of(
+    st.just(StagedIn()),
+    st.just(Completed()),
+    st.just(Canceled()),
+    st.builds(Failed, stage=st.sampled_from(Stage), error=st.just("x")),
+    st.builds(LegsClaimed, batch=st.just(BatchId("bx")), items=st.sets(st.integers(0, 5), max_size=2).map(frozenset)),
+    st.builds(Leased, epoch=st.integers(0, 5), until=st.just(NOON + timedelta(days=1))),
+)
+DOCUMENTS = [
+    a_document(),
+    a_document(stage_in=[an_input(), an_input("/eagle/x", mode="link")], cleanup=True),
+    a_document(
+        stage_in=[an_input(target=f"{n}/") for n in range(3)],
+        stage_out=[an_output("a/"), an_output("b/", when=["on_cancel", "on_error"]), an_output("c/", optional=True)],
+        hold=True,
+    ),
+]
+
+
+class Life:
+    """One job, and all that could ever be said to it."""
+
+    def __init__(self, document: Document, data: st.DataObject) -> None:
+        self.document, self.data = document, data
+        self.job = a_job(document)
+        self.now = NOON
+        self.batches = 0
+        self.heard: list[Report | LegsSettled | LegsReleased] = []
+
+    def tell(self, event: Event) -> bool:
+        """Apply an event, check what must hold of any application, and tell whether it was legal."""
+        before, self.now = self.job, self.now + MINUTE
+        story = replace(before)
+        try:
+            after = transition(before, event, self.now)
+        except IllegalTransition as refused:
+            words = str(refused)
+            assert before == story, "what raises changes nothing"
+            assert TABLE[before.state].get(type(event)) is not PAST
+            assert str(before.ref) in words
+            assert all(f"{mark.version}:{mark.code}->{mark.state}" in words for mark in before.trail)
+            return False
+        if after is before:
+            return True
+        assert after != before
+        self.check_change(before, event, after)
+        assert transition(after, event, self.now + MINUTE) is after, "a repeat changes nothing"
+        self.job = after
+        if isinstance(event, Report | LegsSettled | LegsReleased):
+            self.heard.append(event)
+        return True
+
+    def check_change(self, before: Job, event: Event, after: Job) -> None:
+        if before.state.final:
+            kept = replace(after, version=before.version, updated_at=before.updated_at, trail=before.trail)
+            assert replace(before, cleanup=False, posted=None) == kept, "final is final, but for its directory"
+        assert after.version == before.version + 1
+        assert after.trail[-1] == replace(after.trail[-1], version=after.version, at=self.now, code=event.code)
+        assert after.trail[-1].state is after.state
+        assert after.trail[:-1] == before.trail or len(after.trail) == LONGEST_TRAIL
+        assert after.updated_at == self.now
+        assert after.posted is None
+        assert TABLE[before.state][type(event)] is after.state
+        assert allows(before.state, type(event))
+        assert (after.ref, after.owner, after.revision) == (before.ref, before.owner, before.revision)
+        assert after.epoch >= before.epoch
+
+    def grow(self, age: int) -> None:
+        """Go this far through a plain life, so that random steps need not find the way there."""
+        everything = frozenset(leg.item for leg in self.job.legs)
+        done = {item: Leg(item=item, status=LegStatus.DONE) for item in everything}
+        claimed = LegsClaimed(batch=BatchId("b0"), items=everything)
+        settled = LegsSettled(batch=BatchId("b0"), legs=done, task=TaskId("t"))
+        moved: tuple[Event, ...] = (claimed, settled) if everything else ()
+        leased = Leased(epoch=1, until=self.now + 10 * MINUTE)
+        run = (leased, Queued(epoch=1, native_id="7"), Active(epoch=1, native_id="7"))
+        for event in (*moved, StagedIn(), HoldReleased(), *run)[:age]:
+            assert self.tell(event)
+        if age > 7:
+            self.see_it_ended()
+
+    # The planner.
+
+    def claim(self) -> None:
+        if plannable(self.job):
+            items = self.data.draw(st.sets(st.sampled_from([leg.item for leg in self.job.pending]), min_size=1))
+            self.batches += 1
+            assert self.tell(LegsClaimed(batch=BatchId(f"b{self.batches}"), items=frozenset(items)))
+
+    def settle(self) -> None:
+        for batch in sorted(self.job.moving_in()):
+            legs = {leg.item: self.ended(leg) for leg in self.job.in_flight if leg.batch == batch}
+            assert self.tell(LegsSettled(batch=batch, legs=legs, task=TaskId("t")))
+
+    def ended(self, leg: Leg) -> Leg:
+        status = self.data.draw(ENDS)
+        return Leg(item=leg.item, status=status, error="file_not_found" if status is LegStatus.FAILED else None)
+
+    def release(self) -> None:
+        for batch in sorted(self.job.moving_in())[:1]:
+            assert self.tell(LegsReleased(batch=batch))
+
+    def settle_and_release_what_is_long_gone(self) -> None:
+        batch = BatchId(f"b{self.data.draw(st.integers(0, self.batches + 1))}")
+        if batch not in self.job.moving_in():
+            before = self.job
+            assert self.tell(LegsSettled(batch=batch, legs={0: Leg(item=0, status=LegStatus.FAILED)}, task=TaskId("t")))
+            assert self.tell(LegsReleased(batch=batch))
+            assert self.job is before, "a stale attempt changes nothing"
+
+    def do_what_is_due(self) -> None:
+        for _ in range(3):
+            event = due(self.job)
+            if event is None:
+                return
+            before = self.job
+            assert self.tell(event)
+            assert self.job is not before, "what is due makes a difference"
+        raise AssertionError("what is due has no end")
+
+    # The site.
+
+    def lease(self) -> None:
+        wanted = site_due(self.job)
+        if wanted is not None and wanted[0] is Kind.LEASE:
+            assert self.tell(Leased(epoch=self.job.epoch + 1, until=self.now + 10 * MINUTE))
+
+    def see_it_at_the_scheduler(self) -> None:
+        if self.job.epoch:
+            kind = self.data.draw(st.sampled_from([Active, Queued]))
+            assert self.tell(kind(epoch=self.job.epoch, native_id="7"))
+
+    def see_it_ended(self) -> None:
+        if self.job.epoch:
+            outcome, code = self.data.draw(OUTCOMES)
+            legs = legs_at_exit(self.document, outcome, code, self.data.draw(FOUND))
+            native = self.data.draw(st.sampled_from([None, "7"]))
+            report = Exited(epoch=self.job.epoch, native_id=native, exit_code=code, outcome=outcome, legs=legs)
+            assert self.tell(report)
+
+    def refuse_it(self) -> None:
+        if self.job.state in (State.STAGED, State.QUEUED) and self.job.epoch and self.data.draw(RARELY):
+            assert self.tell(Rejected(epoch=self.job.epoch, error="rejected"))
+
+    def clean_up(self) -> None:
+        if self.job.state is State.COMPLETED:
+            kind = self.data.draw(st.sampled_from([Cleaned, CleanupRefused]))
+            assert self.tell(kind(epoch=self.job.epoch))
+            assert not self.job.cleanup or not self.job.epoch
+
+    def hear_of_another_lease(self) -> None:
+        epoch = self.data.draw(st.integers(1, self.job.epoch + 2).filter(lambda each: each != self.job.epoch))
+        exited = Exited(epoch=epoch, native_id="9", exit_code=1, outcome=Outcome.ERROR, legs=(Leg(item=9),))
+        queued, active = Queued(epoch=epoch, native_id="9"), Active(epoch=epoch, native_id="9")
+        before = self.job
+        for report in (queued, active, exited, Rejected(epoch=epoch, error="refused"), Cleaned(epoch=epoch)):
+            assert self.tell(report)
+        assert self.job is before, "a stale attempt changes nothing"
+
+    def hear_again_what_was_heard_before(self) -> None:
+        before = self.job
+        for event in self.heard:
+            assert self.tell(event)
+        assert self.job is before
+
+    # The user.
+
+    def cancel(self) -> None:
+        if self.data.draw(RARELY):
+            assert self.tell(CancelRequested())
+            assert self.job.cancel_requested or self.job.state in FINAL
+
+    def hold_or_release(self) -> None:
+        legal = self.tell(self.data.draw(st.sampled_from([HoldPlaced(), HoldReleased(), HoldReleased()])))
+        assert legal or self.job.state in (State.QUEUED, State.ACTIVE, State.STAGE_OUT), "then it is too late"
+        assert ("hold" in self.job.waiting_for) <= self.job.hold
+
+    # Anybody, with anything.
+
+    def say_what_is_out_of_place(self) -> None:
+        event = self.data.draw(ANYTHING)
+        kept = isinstance(event, Leased) and self.job.state is State.STAGED
+        ends = isinstance(event, Failed | Canceled) and not self.data.draw(RARELY)
+        if event != due(self.job) and not kept and not ends:
+            before = self.job
+            legal = self.tell(event)
+            if legal and self.job is not before:
+                assert not isinstance(event, Completed | Leased), f"{event} moved {before}"
+                assert not before.in_flight or isinstance(event, LegsClaimed)
+
+    def check(self) -> None:
+        """What must hold at any time."""
+        job = self.job
+        assert faults_of(job) == []
+        assert job.state.final == (job.state in FINAL)
+        assert not (job.state.final and (due(job) or plannable(job)))
+        assert not (job.in_flight and due(job)), "what is due waits for what is in flight"
+        assert not (due(job) and plannable(job))
+        assert not abandoned_by(job) or job.cancel_requested
+        self.check_it_is_not_stuck()
+
+    def check_it_is_not_stuck(self) -> None:
+        job = self.job
+        moves_data = stage_of(job) is not None
+        assert moves_data == (job.state in (State.NEW, State.STAGE_IN, State.STAGE_OUT))
+        if moves_data:
+            assert due(job) is not None or plannable(job) or job.in_flight
+        if job.state is State.STAGED:
+            assert due(job) is not None or site_due(job) is not None or job.hold
+        if job.cancel_requested and not job.state.final:
+            told = site_due(job)
+            outputs = job.state is State.STAGE_OUT and job.outcome is Outcome.CANCELED and plannable(job)
+            asked = told is not None and told[0] is Kind.COMMAND
+            assert due(job) is not None or job.in_flight or outputs or asked, "a cancel comes to its end"
+
+
+STEPS = (
+    *(Life.claim, Life.claim, Life.settle, Life.settle, Life.release, Life.settle_and_release_what_is_long_gone),
+    *(
+        Life.do_what_is_due,
+        Life.do_what_is_due,
+        Life.lease,
+        Life.lease,
+        Life.see_it_at_the_scheduler,
+        Life.see_it_ended,
+    ),
+    *(Life.refuse_it, Life.clean_up, Life.hear_of_another_lease, Life.hear_again_what_was_heard_before),
+    *(Life.cancel, Life.hold_or_release, Life.hold_or_release, Life.say_what_is_out_of_place),
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    st.sampled_from(DOCUMENTS), st.integers(0, 8), st.lists(st.sampled_from(STEPS), min_size=20, max_size=60), st.data()
+)
+def test_whatever_happens_in_whatever_order_a_job_stays_sound(
+    document: Document, age: int, steps: list[Callable[[Life], None]], data: st.DataObject
+) -> None:
+    life = Life(document, data)
+    life.check()
+    life.grow(age)
+    life.check()
+    for step in steps:
+        step(life)
+        life.check()
