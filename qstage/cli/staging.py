@@ -91,7 +91,8 @@ def _cut(text: str) -> tuple[str, str | None]:
 
 def _cut_when(text: str) -> tuple[str, list[str] | None]:
     head, mark, tail = text.rpartition("?")
-    if not mark or head.endswith("\\"):
+    covers = len(head) - len(head.rstrip("\\"))  # an even number of backslashes is backslashes, and covers nothing
+    if not mark or covers % 2:
         return text, None
     words = tail.split(",")
     wrong = [word for word in words if word not in WHEN]

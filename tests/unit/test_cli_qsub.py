@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from qstage.cli.app import run
@@ -177,6 +177,8 @@ def test_a_directive_of_ours_that_cannot_be_read_is_refused(
 
 
 @given(path=st.text(min_size=1, max_size=20), target=st.text(min_size=1, max_size=20))
+@example(path="\\", target="\\")
+@example(path="a?b=c\\?", target="=?")
 def test_any_path_can_be_written_with_backslashes(path: str, target: str) -> None:
     def escape(text: str) -> str:
         return "".join(f"\\{character}" if character in "\\=?" else character for character in text)
