@@ -12,6 +12,7 @@ from chalice.app import Chalice, CloudWatchEvent, Rate, SQSEvent
 
 from chalicelib import logs
 from chalicelib.api import device, health, home, jobs, keys, login, me, sites
+from chalicelib.core.rings import read_ring
 
 logs.configure()
 
@@ -26,7 +27,6 @@ RESERVE = timedelta(seconds=20)
 @app.on_sqs_message(queue="wake", name="reconcile", batch_size=1, maximum_concurrency=50)
 def reconcile(event: SQSEvent) -> None:
     """Make a pass for the user that a ring names."""
-    from chalicelib.adapters.sqs import read_ring
     from chalicelib.wiring import services
 
     for record in event:

@@ -5,7 +5,6 @@ What is to be done is on the user's desk; a message that is lost, late or double
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Callable
 from typing import Any
@@ -14,6 +13,7 @@ from chalicelib.adapters.aws_errors import aws
 from chalicelib.core.errors import FarSide
 from chalicelib.core.ids import UserId
 from chalicelib.core.ports.bell import LONGEST_DELAY
+from chalicelib.core.rings import write_ring
 
 log = logging.getLogger(__name__)
 
@@ -34,20 +34,3 @@ class WakeQueue:
             # What is to be done is stored already, and the sweep rings for it within a minute: whoever asked
             # must not be told that their request failed.
             log.warning("ring lost", extra={"fields": {"user": user, "cause": fault.code}})
-
-
-def write_ring(user: UserId) -> str:
-    """The body of a message."""
-    return json.dumps({"user": user})
-
-
-def read_ring(body: str) -> UserId:
-    """The user that a message's body names.
-
-    :raises ValueError: if it is not a ring of ours; it goes to the dead letters, and an alarm.
-    """
-    found = json.loads(body)
-    user = found.get("user") if isinstance(found, dict) else None
-    if not isinstance(user, str) or not user:
-        raise ValueError("the message is not a ring: it names no user")
-    return UserId(user)

@@ -124,8 +124,7 @@ def draft(wanted: Iterable[tuple[Leg, Movement, Stage]], occupied: Iterable[Loca
         clear = [move for _, move in entries if not taken.meets(move.destination)][:most]
         if clear:
             drafts.append(Draft(route=route, movements=tuple(clear), careful=share is not None))
-            if route.stage is Stage.STAGE_OUT:
-                taken.take(move.destination for move in clear)
+            taken.take(move.destination for move in clear)
     return tuple(drafts)
 
 

@@ -92,7 +92,10 @@ _STAGE_IN = Record(
         "target": Field(shape=_PATH, default="./"),
         "mode": Field(shape=Choice(words=("copy", "link")), default="copy"),
         "optional": Field(shape=Flag(), default=False),
-        "symlinks": _SYMLINKS,
+        "symlinks": Field(
+            shape=Choice(words=("ignore",), describe="Globus skips symbolic links in a directory, and says nothing"),
+            default="ignore",
+        ),
         "executable": Field(shape=Flag(describe="give the file mode 0755 when it has arrived"), default=False),
     }
 )
@@ -143,7 +146,6 @@ class StageIn:
     site_path: str | None
     target: str
     optional: bool
-    symlinks: str
     executable: bool
 
 
@@ -266,7 +268,6 @@ def _read_stage_in(entry: Mapping[str, Any], pointer: str, faults: list[Fault]) 
         site_path=source if link else None,
         target=lands,
         optional=entry["optional"],
-        symlinks=entry["symlinks"],
         executable=entry["executable"],
     )
 

@@ -30,6 +30,7 @@ from chalicelib.core.tokens import AccessToken
 from chalicelib.service import fresh
 from chalicelib.service.board import Turn
 from chalicelib.service.changing import Step
+from chalicelib.service.submitting import dissolve
 
 log = logging.getLogger(__name__)
 
@@ -60,11 +61,21 @@ def observe(turn: Turn, token: AccessToken) -> None:
         # Absence from a list proves nothing: ask for that task.
         task = seen.get(live.task) or turn.tasks.find(token, _frozen(turn, live).label)
         if task is None:
-            turn.board.remember(replace(live, look=replace(live.look, trouble="TASK_UNKNOWN")))
+            _missing(turn, live)
         elif task.status in (TaskStatus.SUCCEEDED, TaskStatus.FAILED):
             _settle(turn, token, live, task)
         else:
             _watch(turn, token, live, task)
+
+
+def _missing(turn: Turn, live: LiveBatch) -> None:
+    """Neither a list nor its label finds the task. Once its deadline is past it cannot be moving anything."""
+    batch = _frozen(turn, live)
+    if turn.clock.now() > batch.deadline:
+        log.error("task lost", extra={"fields": {"user": batch.user, "batch": batch.id, "task": live.task}})
+        dissolve(turn, live, batch.numbers())
+    else:
+        turn.board.remember(replace(live, look=replace(live.look, trouble="TASK_UNKNOWN")))
 
 
 def _watch(turn: Turn, token: AccessToken, live: LiveBatch, task: Task) -> None:

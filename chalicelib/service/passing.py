@@ -142,7 +142,7 @@ class Passing:
         waiting = sorted((job for job in turn.shelf.jobs.values() if plannable(job)), key=lambda job: job.ref)
         if room <= 0 or not waiting:
             return
-        for each in draft(_wanted(turn, waiting), destinations(turn), room):
+        for each in draft(_wanted(turn, waiting), destinations(turn, waiting), room):
             turn.check_time()
             need = turn.board.plan.need
             if need is None or not need.holds_up(each.route):

@@ -60,7 +60,7 @@ class PostJobs:
         :raises InFlight: the first request under this key is still being answered.
         """
         documents = read_documents(raw)
-        self._check_sites(caller, documents)
+        self._check_sites(caller, documents, many=isinstance(raw, dict) and "jobs" in raw)
         now = self.clock.now()
         posting, mine = self._begin(caller, raw, key, len(documents), now)
         answer = tuple((number, doc.name) for number, doc in zip(posting.numbers, documents, strict=True))
@@ -81,12 +81,12 @@ class PostJobs:
     def _ref(self, caller: Caller, number: JobNumber) -> JobRef:
         return JobRef(user=caller.user, number=number)
 
-    def _check_sites(self, caller: Caller, documents: Sequence[Document]) -> None:
+    def _check_sites(self, caller: Caller, documents: Sequence[Document], *, many: bool) -> None:
         """A site that the caller may not use does not exist for them."""
         sites = {name: self.sites.get(name) for name in {document.site for document in documents}}
         faults: list[Fault] = []
         for index, document in enumerate(documents):
-            pointer = f"/jobs/{index}" if len(documents) > 1 else ""
+            pointer = f"/jobs/{index}" if many else ""
             site = sites[document.site]
             if site is None or not site.admits(caller.user, caller.username):
                 faults.append(Fault(f"{pointer}/site", f"there is no site {document.site!r} that you may use"))

@@ -27,7 +27,7 @@ from chalicelib.core.ids import BatchId, JobNumber, TaskId
 from chalicelib.core.job import Job, Leg, LegStatus, Stage
 from chalicelib.core.paths import Location
 from chalicelib.core.ports.transfer import IdenticalPaths, TooManyTasks
-from chalicelib.core.progress import plannable
+from chalicelib.core.progress import plannable, stage_of
 from chalicelib.core.tokens import AccessToken
 from chalicelib.service import fresh
 from chalicelib.service.board import Turn
@@ -46,12 +46,18 @@ UNAUTHORIZED = 401
 """Globus no longer takes the token: this says nothing about what was asked with it."""
 
 
-def destinations(turn: Turn) -> tuple[Location, ...]:
-    """Where live stage-outs write: nothing else may be sent there meanwhile.
+def destinations(turn: Turn, waiting: Iterable[Job]) -> tuple[Location, ...]:
+    """Where live batches write: nothing else may be sent there meanwhile.
 
-    Stage-ins need no such list: each writes below its own job's directory.
+    A stage-in writes below its own job's directory, so only what the waiting jobs have in flight themselves
+    can be in their way. Their documents must have been read.
     """
-    found: list[Location] = []
+    found = [
+        turn.shelf.movement(job, Stage.STAGE_IN, leg.item, job.revision).destination
+        for job in waiting
+        if stage_of(job) is Stage.STAGE_IN
+        for leg in job.in_flight
+    ]
     for live in turn.board.plan.batches:
         batch = turn.batches.get(turn.board.user, live.batch) if live.route.stage is Stage.STAGE_OUT else None
         if batch is not None:

@@ -29,8 +29,6 @@ LAYERS: dict[str, tuple[str, ...]] = {
         "chalicelib.service",
         "chalicelib.wiring",
         "chalicelib.logs",
-        # A message's words are read where they are written.
-        "chalicelib.adapters.sqs.read_ring",
     ),
     "chalicelib.core": ("chalicelib.core",),
     "chalicelib.service": ("chalicelib.core", "chalicelib.service"),

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
-from loop_house import ADA, LAB, SCRATCH, House, a_document
+from loop_house import ADA, ARCHIVE, LAB, SCRATCH, House, a_document
 from transfer_twin import Mishap
 
 from chalicelib.core.errors import FarSide
@@ -71,6 +71,35 @@ def test_a_task_that_a_list_leaves_out_is_asked_for_by_its_label() -> None:
     house.live_on()
     assert house.job(number).state is State.COMPLETED
     assert len(house.globus.tasks) == 1
+
+
+def test_a_task_that_globus_has_forgotten_is_shown_and_sent_again_after_its_deadline() -> None:
+    house = House()
+    (number,) = house.post(a_document(results=False))
+    house.answer_rings()
+    house.globus.tasks.clear()
+    house.live_on(30)
+    assert house.job(number).state is State.STAGE_IN
+    assert [live.look.trouble for live in house.desk().plan.batches] == ["TASK_UNKNOWN"]
+    house.clock.turn(seconds=4 * 86400)
+    house.live_on()
+    assert house.job(number).state is State.COMPLETED
+    assert len(house.globus.tasks) == 1
+
+
+def test_two_sources_for_one_directory_of_a_job_are_never_under_way_together() -> None:
+    house = House()
+    document = a_document(results=False)
+    first = document["stage_in"][0]
+    other = {**first, "source": first["source"].replace(LAB, ARCHIVE)}
+    document["stage_in"] = [first, other]
+    (number,) = house.post(document)
+    house.wake()
+    assert len(house.globus.live()) == 1
+    house.live_on()
+    assert house.job(number).state is not State.STAGE_IN
+    assert len(house.globus.of_job(number)) == 2
+    assert house.globus.doubles == []
 
 
 def test_identical_paths_of_a_stranger_are_waited_out() -> None:

@@ -10,9 +10,10 @@ import pytest
 from store_samples import TEMPLATE
 
 from chalicelib.adapters.memory.desks import MemoryBell
-from chalicelib.adapters.sqs import WakeQueue, read_ring
+from chalicelib.adapters.sqs import WakeQueue
 from chalicelib.core.ids import UserId
 from chalicelib.core.ports.bell import LONGEST_DELAY, Bell
+from chalicelib.core.rings import read_ring
 from emulators.aws.locked import locked_moto
 from emulators.aws.resources import QUEUE, create_resources
 from emulators.clock import TurnedClock
