@@ -1,6 +1,6 @@
-"""``make bench``: measures what is deployed, as `make package` built it, and writes ``bench/results.json``.
+"""``make bench``: measures, and writes ``bench/results.json``.
 
-Cold starts are of new processes against a whole stack with a user signed in: the first POST of a job, and the
+What is deployed, as `make package` built it, and what the Globus emulator carries. Cold starts are of new processes against a whole stack with a user signed in: the first POST of a job, and the
 first reconcile of a desk with work, which unseals a token. Ratios are kept, and milliseconds shown: machines
 differ.
 """
@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.cold_start import Command, commands, measure, post_event, show, unpack, wake_event
+from bench.globus_load import load
 from chalicelib.adapters.dynamodb.desks import DeskTable
 from chalicelib.adapters.dynamodb.table import Table
 from chalicelib.core.desk import InboxItem
@@ -32,10 +33,14 @@ RECONCILE, POST = "first reconcile", "first POST answered"
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
-    parser.add_argument("--runs", type=int, default=11, help="of each command (default: %(default)s)")
+    parser.add_argument("--runs", type=int, default=11, help="cold starts of each kind (default: %(default)s)")
+    parser.add_argument("--tasks", type=int, default=10_000, help="live Globus tasks (default: %(default)s)")
+    parser.add_argument("--files", type=int, default=100_000, help="files in one Globus task (default: %(default)s)")
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         figures = _cold(Path(name), asked.runs)
+    with tempfile.TemporaryDirectory() as name:
+        figures |= load(Path(name), tasks=asked.tasks, files=asked.files)
     results = {**figures, "package_mb": _megabytes(), "python": sys.version.split()[0]}
     RESULTS.write_text(json.dumps(results, indent=2) + "\n")
     print(f"written to {RESULTS.relative_to(ROOT)}: {json.dumps(results)}")
