@@ -1,8 +1,8 @@
 """``make bench``: measures, and writes ``bench/results.json``.
 
-What is measured: cold starts of what is deployed, as `make package` built it, and what the Globus emulator carries. Cold
-starts are of new processes against a whole stack with a user signed in: the first POST of a job, and the first
-reconcile of a desk with work, which unseals a token. Ratios are kept, and milliseconds shown: machines differ.
+Cold starts of what is deployed, as `make package` built it: new processes against a whole stack with a user signed
+in, to the first POST of a job answered, and to the end of the first reconcile of a desk with work, which unseals a
+token. Then what the Globus emulator carries. Ratios are kept, and milliseconds shown: machines differ.
 """
 
 from __future__ import annotations
