@@ -28,6 +28,7 @@ REACH = {ADMIN: frozenset({ADMIN, JOBS, READ}), JOBS: frozenset({JOBS, READ}), R
 USUAL_LIFE = timedelta(days=30)
 LONGEST_DAYS = 366
 AGENT_LIFE = timedelta(days=365)
+"""How long an agent's token lasts. It opens one site's sync and nothing else."""
 TOUCH = timedelta(hours=1)
 """``last_used_at`` is coarse on purpose: a write for each request would double their cost."""
 

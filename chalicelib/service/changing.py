@@ -10,7 +10,6 @@ from typing import Any
 from chalicelib.core.desk import InboxItem
 from chalicelib.core.errors import FarSide
 from chalicelib.core.events import Event
-from chalicelib.core.ids import JobRef
 from chalicelib.core.job import Job
 from chalicelib.core.lifecycle import transition
 from chalicelib.core.ports.jobs import Jobs, Tale
@@ -63,9 +62,3 @@ def change(
             return None
         job = again
     raise FarSide("dynamodb", "contention", f"job {job.ref} changes too often to be saved", transient=True)
-
-
-def change_by_ref(jobs: Jobs, ref: JobRef, decide: Callable[[Job], tuple[Step, ...]], now: datetime) -> Job | None:
-    """As ``change``, for a job that has not been read yet."""
-    job = jobs.get(ref)
-    return None if job is None else change(jobs, job, decide, now)

@@ -4,20 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import Any
 
 from chalicelib.core.errors import Conflict, NotFound
 from chalicelib.core.ids import SiteId
-from chalicelib.core.keys import Caller, KeyKind, site_scope
+from chalicelib.core.keys import AGENT_LIFE, Caller, KeyKind, site_scope
 from chalicelib.core.ports.clock import Clock
 from chalicelib.core.ports.places import Sites
 from chalicelib.core.posting import key_digest
 from chalicelib.core.sites import Site, read_site
 from chalicelib.service.keys import Keys
-
-TOKEN_LIFE = timedelta(days=365)
-"""How long an agent's token lasts. It opens one site's sync and nothing else."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,7 +48,7 @@ class ManageSites:
             username=caller.username,
             name=f"agent of {wanted.id}",
             scopes=frozenset({site_scope(wanted.id)}),
-            life=TOKEN_LIFE,
+            life=AGENT_LIFE,
             now=now,
             kind=KeyKind.AGENT,
             id=None if key is None else _token_id(caller, key),

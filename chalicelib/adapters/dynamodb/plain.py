@@ -1,7 +1,7 @@
 """Records whose fields are stored under their own names, as plain JSON values and back.
 
 For the records that are nested and of which there are few (plans, routes, sites): their field names are the stored
-form, and ``tests/unit/test_items_golden.py`` holds samples that must stay readable. What is None is not stored, so
+form, and ``tests/unit/test_items_desks.py`` holds samples that must stay readable. What is None is not stored, so
 that a field with a default can be added; a stored field that the record does not have is an error, because to
 overlook it would be to lose it at the next write.
 """
