@@ -23,6 +23,7 @@ COMMANDS = {
     "login": Entry("login:login", "Sign in, and keep a key for this machine."),
     "whoami": Entry("whoami:whoami", "Show whose key is used, and whether the login still holds."),
     "logout": Entry("logout:logout", "Revoke the key and forget it."),
+    "keys": Entry("keys:keys", "API keys: list, create, revoke."),
     "qsub": Entry("qsub:qsub", "Submit a job, by Cobalt's options and staging."),
     "submit": Entry("submit:submit", "Submit job documents from a JSON file."),
     "qstat": Entry("qstat:qstat", "Show jobs, in Cobalt's layout."),

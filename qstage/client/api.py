@@ -188,9 +188,8 @@ class Client:
 
     def create_key(self, name: str, *, scopes: Sequence[str], days: int) -> results.NewKey:
         """Make an API key that lasts ``days``."""
-        raw = self._http.create("/v1/keys", {"name": name, "scopes": list(scopes), "days": days})
-        grant = results.read_grant(raw)
-        return results.NewKey(key=grant.key, id=grant.key_id, expires_at=grant.expires_at)
+        body = {"name": name, "scopes": list(scopes), "days": days}
+        return results.read_new_key(self._http.create("/v1/keys", body))
 
     def revoke_key(self, key_id: str) -> None:
         """Make a key worthless."""

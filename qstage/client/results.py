@@ -198,23 +198,26 @@ class Me:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Key:
-    """An API key, without the key."""
+    """An API key or a site's agent's token (``kind`` key or agent), without the secret."""
 
     id: str
+    kind: str
     name: str
     scopes: tuple[str, ...]
     created_at: datetime | None
     expires_at: datetime | None
     last_used_at: datetime | None
+    raw: Mapping[str, Any] = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewKey:
-    """An API key just made; ``key`` is shown this once."""
+    """An API key just made; ``key`` is shown this once, None when this was the repeat of an earlier request."""
 
-    key: Secret
+    key: Secret | None
     id: str
     expires_at: datetime | None
+    raw: Mapping[str, Any] = field(repr=False)
 
 
 def read_time(value: object) -> datetime | None:
@@ -339,11 +342,21 @@ def read_key(raw: Mapping[str, Any]) -> Key:
     """Read one of ``GET /v1/keys``."""
     return Key(
         id=str(raw["id"]),
+        kind=str(raw.get("kind") or "key"),
         name=str(raw.get("name") or ""),
         scopes=tuple(raw.get("scopes") or ()),
         created_at=read_time(raw.get("created_at")),
         expires_at=read_time(raw.get("expires_at")),
         last_used_at=read_time(raw.get("last_used_at")),
+        raw=raw,
+    )
+
+
+def read_new_key(raw: Mapping[str, Any]) -> NewKey:
+    """Read the answer of ``POST /v1/keys``."""
+    key = raw.get("key")
+    return NewKey(
+        key=Secret(str(key)) if key else None, id=str(raw["id"]), expires_at=read_time(raw.get("expires_at")), raw=raw
     )
 
 
