@@ -6,27 +6,34 @@ machine's clock (a token's end) is computed from ``expires_in`` and our clock.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from datetime import timedelta
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from chalicelib.adapters.globus_errors import globus
 from chalicelib.adapters.id_token import read_id_token
 from chalicelib.core.consent import TRANSFER, CollectionFacts, SessionDemand
-from chalicelib.core.errors import FarSide, Refusal, SignInRefused
-from chalicelib.core.ids import CollectionId
-from chalicelib.core.logins import LoginAttempt
+from chalicelib.core.errors import FarSide, QstageError, Refusal, SignInRefused
+from chalicelib.core.ids import CollectionId, UserId
+from chalicelib.core.logins import IdClaims, LoginAttempt
 from chalicelib.core.ports.auth import ClientCredentials, CodeAnswer, ExchangeRequest
 from chalicelib.core.ports.clock import Clock
+from chalicelib.core.sessions import Authentication, Session
 from chalicelib.core.tokens import PlainTokens
 
 if TYPE_CHECKING:
     from globus_sdk import ConfidentialAppAuthClient, TransferClient
 
+log = logging.getLogger(__name__)
+
 TIMEOUT = 10.0
 _TRANSFER_SERVER = "transfer.api.globus.org"
 _OPENID_SERVER = "auth.globus.org"
+_MFA_METHOD, _MFA_CLASS = "mfa", "https://refeds.org/profile/mfa"
+"""How an authentication tells of a second factor: a method reference (RFC 8176) or a context class (REFEDS)."""
 
 
 class GlobusAuthorize:
@@ -73,12 +80,23 @@ class GlobusTokens:
             configuration = client.get_openid_configuration()
             key = client.get_jwk(openid_configuration=configuration, as_pem=True)
         claims = read_id_token(
-            _id_token(answer), key=key, issuer=configuration["issuer"], audience=credentials.client_id
+            str(_openid(answer)["id_token"]), key=key, issuer=configuration["issuer"], audience=credentials.client_id
         )
         tokens = self._transfer_tokens(answer)
         if tokens is None or tokens.refresh_token is None:
             raise SignInRefused(Refusal.PROVIDER, "Globus Auth gave no lasting token for Transfer.", word="no_token")
-        return CodeAnswer(claims=claims, tokens=tokens)
+        return CodeAnswer(claims=self._with_session(credentials, claims, answer), tokens=tokens)
+
+    def _with_session(self, credentials: ClientCredentials, claims: IdClaims, answer: Mapping[str, Any]) -> IdClaims:
+        """The claims with the login session as Auth knows it, methods included. No login fails for want of that."""
+        try:
+            with globus("auth"), _auth_client(credentials) as client:
+                told = client.oauth2_token_introspect(_openid(answer)["access_token"], include="session_info")
+        except QstageError as error:
+            log.warning("session not told", extra={"fields": {"user": claims.user, "cause": str(error)}})
+            return claims
+        found = _session(claims, (told.get("session_info") or {}).get("authentications") or {})
+        return replace(claims, session=found or claims.session)
 
     def refresh(self, refresh_token: str) -> PlainTokens:
         form = {"grant_type": "refresh_token", "refresh_token": refresh_token}
@@ -168,11 +186,30 @@ def _transfer_client(token: str) -> Iterator[TransferClient]:
         transport.close()
 
 
-def _id_token(answer: Mapping[str, Any]) -> str:
+def _openid(answer: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Auth's own token document, which carries the id token."""
     for document in (answer, *answer.get("other_tokens", ())):
         if document.get("resource_server") == _OPENID_SERVER and document.get("id_token"):
-            return str(document["id_token"])
+            found: Mapping[str, Any] = document
+            return found
     raise SignInRefused(Refusal.PROVIDER, "Globus Auth gave no id token.", word="no_id_token")
+
+
+def _session(claims: IdClaims, told: Mapping[str, Any]) -> Session:
+    names = {claims.user: claims.username, **dict(claims.identities)}
+    return Session(
+        authentications=tuple(
+            Authentication(
+                identity=UserId(identity),
+                username=names.get(UserId(identity), ""),
+                auth_time=datetime.fromtimestamp(int(each["auth_time"]), UTC),
+                mfa=_MFA_METHOD in (each.get("amr") or ()) or each.get("acr") == _MFA_CLASS,
+                provider=str(each.get("idp") or ""),
+            )
+            for identity, each in told.items()
+            if each.get("auth_time") is not None
+        )
+    )
 
 
 def _demands(session: SessionDemand) -> dict[str, Any]:

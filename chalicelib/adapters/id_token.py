@@ -12,6 +12,7 @@ from typing import Any
 from chalicelib.core.errors import Refusal, SignInRefused
 from chalicelib.core.ids import UserId
 from chalicelib.core.logins import IdClaims
+from chalicelib.core.sessions import Authentication, Session
 
 _REQUIRED = ["iss", "aud", "sub", "exp", "iat", "nonce", "preferred_username"]
 
@@ -50,6 +51,30 @@ def _claims(claims: dict[str, Any]) -> IdClaims:
         identities=tuple(
             (UserId(str(each["sub"])), str(each.get("username") or "")) for each in claims.get("identity_set") or ()
         ),
+        session=_session(claims, authenticated),
+    )
+
+
+def _session(claims: dict[str, Any], authenticated: Any) -> Session:
+    """What the token tells of the login session. How somebody authenticated it does not say of each identity."""
+    own = {
+        "sub": claims["sub"],
+        "username": claims["preferred_username"],
+        "identity_provider": claims.get("identity_provider"),
+        "last_authentication": authenticated,
+    }
+    told = [each for each in claims.get("identity_set") or () if each["sub"] != own["sub"]]
+    return Session(
+        authentications=tuple(
+            Authentication(
+                identity=UserId(str(each["sub"])),
+                username=str(each.get("username") or ""),
+                auth_time=_moment(each["last_authentication"]),
+                provider=str(each.get("identity_provider") or ""),
+            )
+            for each in (own, *told)
+            if each.get("last_authentication") is not None
+        )
     )
 
 

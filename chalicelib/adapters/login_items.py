@@ -22,6 +22,8 @@ from chalicelib.core.devices import DeviceGrant, DeviceState
 from chalicelib.core.ids import CollectionId, UserId
 from chalicelib.core.keys import KeyKind, KeyRecord
 from chalicelib.core.logins import LoginAttempt, LoginRequest, Profile, WebSession
+from chalicelib.core.sessions import read_session as read_login_session
+from chalicelib.core.sessions import session_values
 
 SCHEMA = 1
 _SHOWN_AFTER_EXPIRY = timedelta(days=7)
@@ -195,6 +197,7 @@ def profile_item(profile: Profile) -> Item:
             "scopes": profile.scopes,
             "identities": profile.identities,
             "signed_in_at": stamp(profile.signed_in_at),
+            "session": session_values(profile.session),
         },
     )
 
@@ -210,6 +213,7 @@ def read_profile(item: Item) -> Profile:
         scopes=tuple(read["scopes"]),
         identities=tuple(UserId(i) for i in read["identities"]),
         signed_in_at=moment(read["signed_in_at"]),
+        session=read_login_session(read.get("session", ())),
     )
 
 

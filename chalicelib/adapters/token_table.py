@@ -1,6 +1,7 @@
 """Sealed tokens in DynamoDB: table ``tokens``, one item a user, and the sparse index ``renew`` of its schedule.
 
 user (S, key) | version (N) | sealed (B) | purpose | expires_at | scopes (L) | refresh_used_at | refused | schema
+session (L): the login session, absent in items from before it was kept
 renew_shard (S), renew_at (S): the keys of the index ``renew`` (KEYS_ONLY), absent when nothing is scheduled
 """
 
@@ -14,6 +15,7 @@ from typing import Any
 from chalicelib.adapters.attributes import Item, from_item, maybe_moment, maybe_stamp, moment, stamp, to_item
 from chalicelib.adapters.aws_errors import aws, refused_item
 from chalicelib.core.ids import UserId
+from chalicelib.core.sessions import read_session, session_values
 from chalicelib.core.tokens import Sealed, TokenRecord
 
 SCHEMA = 1
@@ -126,6 +128,7 @@ def _to_item(record: TokenRecord) -> Item:
             "renew_shard": shard(record.user) if record.renew_at else None,
             "renew_at": maybe_stamp(record.renew_at),
             "refused": record.refused,
+            "session": session_values(record.session),
             "schema": SCHEMA,
         }
     )
@@ -143,4 +146,5 @@ def _to_record(item: Item) -> TokenRecord:
         refresh_used_at=moment(read["refresh_used_at"]),
         renew_at=maybe_moment(read.get("renew_at")),
         refused=read["refused"],
+        session=read_session(read.get("session", ())),
     )

@@ -11,6 +11,7 @@ from chalicelib.core.errors import FarSide, GrantRefused, QstageError, Refusal, 
 from chalicelib.core.ids import CollectionId, UserId
 from chalicelib.core.logins import SignedIn
 from chalicelib.core.ports.auth import ExchangeRequest
+from chalicelib.core.sessions import read_session, session_values
 
 Message: TypeAlias = dict[str, Any]
 EXCHANGE, COLLECTIONS = "exchange", "collections"
@@ -61,6 +62,7 @@ def signed_in_message(signed_in: SignedIn) -> Message:
         "auth_time": signed_in.auth_time.isoformat() if signed_in.auth_time else None,
         "scopes": list(signed_in.scopes),
         "identities": list(signed_in.identities),
+        "session": session_values(signed_in.session),
     }
 
 
@@ -74,6 +76,7 @@ def read_signed_in(message: Message) -> SignedIn:
         auth_time=datetime.fromisoformat(message["auth_time"]) if message["auth_time"] else None,
         scopes=tuple(message["scopes"]),
         identities=tuple(UserId(each) for each in message["identities"]),
+        session=read_session(message.get("session", ())),
     )
 
 

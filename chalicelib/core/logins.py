@@ -18,6 +18,7 @@ from urllib.parse import urlencode
 from chalicelib.core.consent import NOTHING, LoginDemand, SessionDemand, consented_collections
 from chalicelib.core.errors import Fault, Invalid, Refusal, SignInRefused
 from chalicelib.core.ids import CollectionId, UserId
+from chalicelib.core.sessions import NOBODY, Session
 
 ATTEMPT_LIFE = timedelta(minutes=10)
 WEB_SESSION_LIFE = timedelta(hours=12)
@@ -99,6 +100,8 @@ class IdClaims:
     auth_time: datetime | None
     identities: tuple[tuple[UserId, str], ...] = ()
     """Every identity linked to the user, with its username; the user's own is among them."""
+    session: Session = NOBODY
+    """Who of them authenticated when, as far as Globus Auth told."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,6 +115,7 @@ class SignedIn:
     auth_time: datetime | None
     scopes: tuple[str, ...]
     identities: tuple[UserId, ...] = ()
+    session: Session = NOBODY
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,6 +130,8 @@ class Profile:
     scopes: tuple[str, ...]
     identities: tuple[UserId, ...]
     signed_in_at: datetime
+    session: Session = NOBODY
+    """The login session that the stored tokens carry: when each linked identity signed in, and how."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
 from chalicelib.core.ids import UserId
+from chalicelib.core.sessions import NOBODY, Session
 
 PURPOSE = "transfer"
 """What the tokens are for; part of the encryption context: sealed for one use, they open for no other."""
@@ -98,6 +99,8 @@ class TokenRecord:
     refresh_used_at: datetime
     renew_at: datetime | None
     refused: bool = False
+    session: Session = NOBODY
+    """The login session that the tokens carry. A renewal leaves it as it is."""
 
 
 def first_version(now: datetime) -> int:
@@ -106,7 +109,14 @@ def first_version(now: datetime) -> int:
 
 
 def first_record(
-    user: UserId, sealed: Sealed, plain: PlainTokens, scopes: tuple[str, ...], over: int | None, now: datetime
+    user: UserId,
+    sealed: Sealed,
+    plain: PlainTokens,
+    scopes: tuple[str, ...],
+    over: int | None,
+    now: datetime,
+    *,
+    session: Session,
 ) -> TokenRecord:
     """What a login leaves. ``over`` is the version it replaces, None where there is none."""
     return TokenRecord(
@@ -117,6 +127,7 @@ def first_record(
         scopes=scopes,
         refresh_used_at=now,
         renew_at=_look_again(plain.expires_at, now),
+        session=session,
     )
 
 

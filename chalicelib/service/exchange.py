@@ -55,7 +55,9 @@ class Exchanging:
         for _ in range(_TRIES):
             stored = self.tokens.load(user)
             over = stored.version if stored else None
-            record = first_record(user, sealed, answer.tokens, scopes, over, self.clock.now())
+            record = first_record(
+                user, sealed, answer.tokens, scopes, over, self.clock.now(), session=answer.claims.session
+            )
             if self.tokens.replace(record, over=over):
                 return
         raise FarSide("tokens", "contended", "The tokens are being replaced by others.", transient=True)
@@ -77,4 +79,5 @@ def _told(claims: IdClaims, scopes: tuple[str, ...]) -> SignedIn:
         auth_time=claims.auth_time,
         scopes=scopes,
         identities=tuple(user for user, _ in claims.identities),
+        session=claims.session,
     )

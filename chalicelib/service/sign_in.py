@@ -219,6 +219,7 @@ def _profile(signed_in: SignedIn, now: datetime) -> Profile:
         scopes=signed_in.scopes,
         identities=signed_in.identities,
         signed_in_at=now,
+        session=signed_in.session,
     )
 
 

@@ -176,6 +176,29 @@ def test_a_lapsed_session_becomes_a_login_that_ends_it(here: Deployment, browser
     here.list_directory(here.tokens.access_token(user, here.clock.now()), "secure")
 
 
+def test_a_login_tells_who_of_the_linked_identities_signed_in_when_and_how(here: Deployment, browser: Browser) -> None:
+    first = here.clock.now()
+    done = here.login(browser)
+    (own,) = done.profile.session.authentications
+    assert (own.identity, own.username) == (done.profile.user, "ada@uni.example")
+    assert (own.auth_time, own.mfa) == (first, True)
+    here.turned.turn(3600)
+    demand = SessionDemand(single_domain=("alcf.anl.gov",))
+    again = here.login(browser, who="ada@alcf.anl.gov", request=LoginRequest(session=demand))
+    told = {each.username: (each.auth_time, each.mfa) for each in again.profile.session.authentications}
+    assert told == {"ada@uni.example": (first, True), "ada@alcf.anl.gov": (here.clock.now(), False)}
+    record = here.stored.load(done.profile.user)
+    assert record is not None
+    assert record.session == again.profile.session, "the tokens and the profile tell of one session"
+
+
+def test_a_login_that_auth_does_not_describe_counts_by_its_id_token(here: Deployment, browser: Browser) -> None:
+    here.emulator.controls.fail(path="/v2/oauth2/token/introspect", times=10)
+    done = here.login(browser)
+    (own,) = done.profile.session.authentications
+    assert (own.username, own.auth_time, own.mfa) == ("ada@uni.example", here.clock.now(), False)
+
+
 def test_a_domain_is_asked_of_the_sign_in(here: Deployment, browser: Browser) -> None:
     demand = SessionDemand(single_domain=("google.com",))
     done = here.login(browser, who="bob@google.com", request=LoginRequest(session=demand))

@@ -15,6 +15,7 @@ from chalicelib.core.ids import CollectionId, UserId
 from chalicelib.core.keys import KeyKind, KeyRecord
 from chalicelib.core.logins import LoginAttempt, LoginRequest, Profile, WebSession
 from chalicelib.core.ports.logins import LoginStore
+from chalicelib.core.sessions import Authentication, Session
 
 NOW = datetime(2026, 11, 22, 17, 0, 0, 123456, tzinfo=UTC)
 ADA, BOB = UserId("ada"), UserId("bob")
@@ -72,6 +73,11 @@ PROFILE = Profile(
     scopes=("openid",),
     identities=(ADA,),
     signed_in_at=NOW,
+    session=Session(
+        authentications=(
+            Authentication(identity=ADA, username="ada@uni.example", auth_time=NOW, mfa=True, provider="p1"),
+        )
+    ),
 )
 SESSION = WebSession(
     cookie_hash="w" * 64, user=ADA, username="ada", signed_in_at=NOW, expires_at=NOW + timedelta(hours=12)

@@ -12,6 +12,7 @@ from login_stores import each_store, local_server, token_stores
 
 from chalicelib.core.ids import UserId
 from chalicelib.core.ports.tokens import TokenStore
+from chalicelib.core.sessions import Authentication, Session
 from chalicelib.core.tokens import Sealed, TokenRecord
 
 NOW = datetime(2026, 11, 22, 17, 0, 0, 123456, tzinfo=UTC)
@@ -30,6 +31,7 @@ def record(user: UserId = ADA, version: int = 1, **fields: object) -> TokenRecor
         scopes=("openid", "transfer[*a *b]"),
         refresh_used_at=NOW,
         renew_at=NOW + timedelta(hours=45),
+        session=Session(authentications=(Authentication(identity=user, username="ada@uni.example", auth_time=NOW),)),
     )
     return replace(made, **fields)  # type: ignore[arg-type]
 
