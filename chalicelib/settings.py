@@ -33,6 +33,8 @@ class Settings:
     exchange_function: str
     allowed_domains: frozenset[str]
     allowed_identities: frozenset[str]
+    sign_ins_per_address: int
+    """How many sign-ins one network address may begin in ten minutes; terminals are counted apart."""
     retention: timedelta
     reconcile_life: timedelta
     """The time-out of the reconcile function, from its configuration."""
@@ -72,6 +74,7 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
         exchange_function=environment.get("QSTAGE_EXCHANGE_FUNCTION", ""),
         allowed_domains=_words(environment, "QSTAGE_ALLOWED_DOMAINS"),
         allowed_identities=_words(environment, "QSTAGE_ALLOWED_IDENTITIES"),
+        sign_ins_per_address=_number(environment, "QSTAGE_SIGN_INS_PER_ADDRESS", 300),
         retention=timedelta(days=_number(environment, "QSTAGE_RETENTION_DAYS", 180)),
         reconcile_life=timedelta(seconds=_number(environment, "QSTAGE_RECONCILE_SECONDS", 120)),
         clock_file=clock_file,

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from chalicelib.service.sites import ManageSites
     from chalicelib.service.sweep import Sweep
     from chalicelib.service.sync import Syncing
+    from chalicelib.service.throttle import Throttle
     from chalicelib.service.tokens import Tokens
     from chalicelib.service.waking import Waking
 
@@ -92,6 +93,12 @@ class Services:
             entropy=os.urandom,
             redirect_uri=f"{self.base_url}/callback",
         )
+
+    @cached_property
+    def throttle(self) -> Throttle:
+        from chalicelib.service.throttle import Throttle
+
+        return Throttle(tallies=self._logins, most=self._settings.sign_ins_per_address)
 
     @cached_property
     def devices(self) -> Devices:

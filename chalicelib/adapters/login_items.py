@@ -7,6 +7,7 @@
     K#<key id>           | an API key, an agent token  | owner, kind_created: the keys of the index ``owner``
     U#<identity id>      | a user's profile            |
     W#<hash of cookie>   | a browser that is signed in |
+    R#<kind>#<address>#<end> | requests without a credential | hits
 
 ``expires_ttl`` (N, seconds) is for DynamoDB's tidying alone; ``schema`` says how to read the item.
 """
@@ -29,14 +30,19 @@ SCHEMA = 1
 _SHOWN_AFTER_EXPIRY = timedelta(days=7)
 
 
+def ttl(ends: datetime) -> int:
+    """When DynamoDB may tidy an item away."""
+    return int(ends.timestamp()) + 1
+
+
 def key(prefix: str, rest: str) -> Item:
     """The key of an item."""
     return {"id": {"S": f"{prefix}#{rest}"}}
 
 
 def _item(prefix: str, rest: str, ends: datetime | None, values: dict[str, Any]) -> Item:
-    ttl = None if ends is None else int(ends.timestamp()) + 1
-    return {**key(prefix, rest), **to_item({**values, "expires_ttl": ttl, "schema": SCHEMA})}
+    over = None if ends is None else ttl(ends)
+    return {**key(prefix, rest), **to_item({**values, "expires_ttl": over, "schema": SCHEMA})}
 
 
 def attempt_item(attempt: LoginAttempt) -> Item:

@@ -148,6 +148,20 @@ class LoginTable:
         with aws("dynamodb"):
             self._client().delete_item(TableName=self._table, Key=items.key("W", cookie_hash))
 
+    # counts
+
+    def count(self, key: str, ends: datetime) -> int:
+        with aws("dynamodb"):
+            answer = self._client().update_item(
+                TableName=self._table,
+                Key=items.key("R", key),
+                UpdateExpression="SET expires_ttl = :ttl, #schema = :schema ADD hits :one",
+                ExpressionAttributeNames={"#schema": "schema"},
+                ExpressionAttributeValues=to_item({":ttl": items.ttl(ends), ":schema": items.SCHEMA, ":one": 1}),
+                ReturnValues="UPDATED_NEW",
+            )
+        return int(answer["Attributes"]["hits"]["N"])
+
     # the four calls
 
     def _get(self, key: Item) -> Item | None:

@@ -24,6 +24,7 @@ class MemoryLogins:
         self._keys: dict[str, KeyRecord] = {}
         self._profiles: dict[UserId, Profile] = {}
         self._sessions: dict[str, WebSession] = {}
+        self._counts: dict[str, int] = {}
 
     def put_attempt(self, attempt: LoginAttempt) -> None:
         with self._lock:
@@ -133,3 +134,8 @@ class MemoryLogins:
     def remove_session(self, cookie_hash: str) -> None:
         with self._lock:
             self._sessions.pop(cookie_hash, None)
+
+    def count(self, key: str, ends: datetime) -> int:
+        with self._lock:
+            self._counts[key] = self._counts.get(key, 0) + 1
+            return self._counts[key]

@@ -11,7 +11,7 @@ from chalice.app import Request, Response
 from chalicelib import pages
 from chalicelib.api.problems import crash_number, status_of
 from chalicelib.api.rooms import rooms
-from chalicelib.core.errors import QstageError, Refusal, SignInRefused
+from chalicelib.core.errors import QstageError, Refusal, SignInRefused, TooMany
 from chalicelib.core.logins import ATTEMPT_LIFE, WEB_SESSION_LIFE, hashed
 
 Asked = ParamSpec("Asked")
@@ -74,14 +74,26 @@ def shows(view: Callable[Asked, Any]) -> Callable[Asked, Any]:
         except SignInRefused as error:
             return _refused(error)
         except QstageError as error:
-            status, title = status_of(error)
-            return shown(pages.message(title, error.detail), status=status)
+            return _trouble(error)
         except Exception:
             number = crash_number()
             words = f"This is our fault. It was logged; quote {number} if you report it."
             return shown(pages.message("Something broke", words), status=500)
 
     return answered
+
+
+def _trouble(error: QstageError) -> Response:
+    status, title = status_of(error)
+    if not isinstance(error, TooMany):
+        return shown(pages.message(title, error.detail), status=status)
+    page = shown(pages.message(title, error.detail, f"Try again in {_span(error.retry_after)}."), status=status)
+    page.headers["Retry-After"] = str(error.retry_after)
+    return page
+
+
+def _span(seconds: int) -> str:
+    return f"{seconds} s" if seconds < 90 else f"{-(-seconds // 60)} minutes"
 
 
 def _refused(error: SignInRefused) -> Response:

@@ -6,11 +6,12 @@ from datetime import datetime
 from typing import Any
 from urllib.parse import urlencode
 
-from chalice.app import Blueprint, Request, Response
+from chalice.app import Blueprint, Response
 
 from chalicelib import pages
 from chalicelib.api import browser
 from chalicelib.api.bodies import form_of, json_of, query_of
+from chalicelib.api.guard import address_of
 from chalicelib.api.keys import when
 from chalicelib.api.problems import answers
 from chalicelib.api.rooms import rooms
@@ -18,6 +19,7 @@ from chalicelib.core.devices import DeviceGrant, DeviceState, shown_code, typed_
 from chalicelib.core.ids import CollectionId
 from chalicelib.core.keys import JOBS, REACH
 from chalicelib.core.logins import csrf_token
+from chalicelib.core.rates import DEVICE
 from chalicelib.core.shape import Choice, Field, ListOf, Record, Text
 from chalicelib.service.device import DeviceAsk
 from chalicelib.service.sign_in import check_form
@@ -50,18 +52,19 @@ _REACH_WORDS = {
 @answers
 def begin() -> Response:
     """A terminal asks for a key."""
-    request = routes.current_request
+    request, now = routes.current_request, rooms().clock.now()
     asked = json_of(request, ASK)
+    rooms().throttle.count(DEVICE, address_of(request), now)
     started = rooms().devices.start(
         DeviceAsk(
             client=asked["client"],
             host=asked["host"],
-            address=_address(request),
+            address=address_of(request),
             scopes=frozenset(asked["scopes"]),
             collections=tuple(CollectionId(each) for each in asked["collections"]),
             domain=asked["domain"],
         ),
-        rooms().clock.now(),
+        now,
     )
     grant, code = started.grant, shown_code(started.grant.user_code)
     return _fresh(
@@ -163,11 +166,6 @@ def _age(seconds: int) -> str:
         return "less than a minute ago"
     minutes = seconds // 60
     return "a minute ago" if minutes == 1 else f"{minutes} minutes ago"
-
-
-def _address(request: Request) -> str:
-    identity: Any = request.context.get("identity") or {}
-    return str(identity.get("sourceIp") or "unknown")[:64]
 
 
 def _fresh(document: dict[str, Any]) -> Response:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from chalice.app import Request
 
 from chalicelib.api.rooms import rooms
@@ -20,3 +22,9 @@ def anyone_of(request: Request) -> Caller:
     """The caller, whatever their key may do; for routes that decide by more than a scope."""
     here = rooms()
     return here.access.authenticate(request.headers.get("authorization"), here.clock.now())
+
+
+def address_of(request: Request) -> str:
+    """Where a request comes from, as API Gateway saw it; no header that the caller writes is asked."""
+    identity: Any = request.context.get("identity") or {}
+    return str(identity.get("sourceIp") or "unknown")[:64]

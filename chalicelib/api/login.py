@@ -7,8 +7,10 @@ from chalice.app import Blueprint, Response
 from chalicelib import pages
 from chalicelib.api import browser
 from chalicelib.api.bodies import form_of, query_of
+from chalicelib.api.guard import address_of
 from chalicelib.api.rooms import rooms
 from chalicelib.core.logins import read_request
+from chalicelib.core.rates import LOGIN
 from chalicelib.service.sign_in import Answer, Begun, Finished, check_form
 
 routes = Blueprint(__name__)
@@ -20,6 +22,7 @@ _FORM = ["application/x-www-form-urlencoded"]
 def login() -> Response:
     """Start a sign-in: ``?domain=&collections=&next=&device=&for=&identities=&policies=&mfa=&fresh=``."""
     request, now = routes.current_request, rooms().clock.now()
+    rooms().throttle.count(LOGIN, address_of(request), now)
     session = rooms().sign_in.session(browser.session_of(request), now)
     return _to_globus(rooms().sign_in.begin(read_request(query_of(request)), now, session=session))
 

@@ -17,6 +17,7 @@ from chalicelib.service.posting import PostJobs
 from chalicelib.service.sign_in import SignIn
 from chalicelib.service.sites import ManageSites
 from chalicelib.service.sync import Syncing
+from chalicelib.service.throttle import Throttle
 
 
 class Rooms(Protocol):
@@ -35,6 +36,9 @@ class Rooms(Protocol):
 
     @property
     def sign_in(self) -> SignIn: ...
+
+    @property
+    def throttle(self) -> Throttle: ...
 
     @property
     def devices(self) -> Devices: ...

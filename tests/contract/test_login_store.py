@@ -217,3 +217,11 @@ def test_a_session_counts_misses_and_ends(store: LoginStore) -> None:
     store.remove_session(SESSION.cookie_hash)
     store.remove_session(SESSION.cookie_hash)
     assert store.load_session(SESSION.cookie_hash) is None
+
+
+def test_counts_go_up_one_by_one_whoever_counts(store: LoginStore) -> None:
+    ends = NOW + timedelta(minutes=10)
+    with ThreadPoolExecutor(8) as pool:
+        counted = list(pool.map(lambda _: store.count("login#192.0.2.1#1", ends), range(24)))
+    assert sorted(counted) == list(range(1, 25))
+    assert store.count("login#192.0.2.2#1", ends) == 1

@@ -24,6 +24,7 @@ from chalicelib.service.exchange import Exchanging
 from chalicelib.service.keys import Keys
 from chalicelib.service.me import Me
 from chalicelib.service.sign_in import SignIn
+from chalicelib.service.throttle import Throttle
 from chalicelib.service.tokens import Tokens
 
 START = datetime(2026, 11, 22, 17, tzinfo=UTC)
@@ -39,6 +40,7 @@ WORLD = {
     GUEST: CollectionFacts(id=GUEST, entity_type="GCSv5_guest_collection"),
     SECURE: CollectionFacts(id=SECURE, entity_type="GCSv5_mapped_collection", high_assurance=True),
 }
+MOST_SIGN_INS = 20
 BASE = "http://127.0.0.1:4321/api"
 
 
@@ -179,6 +181,7 @@ class House:
         )
         self.keys = Keys(store=self.logins, entropy=secrets.token_bytes)
         self.devices = Devices(store=self.logins, sessions=self.logins, keys=self.keys, entropy=secrets.token_bytes)
+        self.throttle = Throttle(tallies=self.logins, most=MOST_SIGN_INS)
         self.access = Access(keys=self.logins)
         self.me = Me(keys=self.logins, profiles=self.logins, needs=self.bell)
         self.tokens = self.another_process()

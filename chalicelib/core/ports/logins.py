@@ -1,4 +1,4 @@
-"""What is kept about people who sign in and programs that call: five small stores in one table.
+"""What is kept about people who sign in and programs that call: six small stores in one table.
 
 Every read is strong. Expiry is the caller's to check (``expires_at`` is in each value): a store may keep an
 expired value for days.
@@ -115,5 +115,13 @@ class WebSessionStore(Protocol):
         ...
 
 
-class LoginStore(AttemptStore, DeviceStore, KeyStore, ProfileStore, WebSessionStore, Protocol):
-    """All five, as one table holds them."""
+class Tallies(Protocol):
+    """Counts of requests that need no credential."""
+
+    def count(self, key: str, ends: datetime) -> int:
+        """Add one to the count of this key, which may be forgotten after ``ends``; return the count."""
+        ...
+
+
+class LoginStore(AttemptStore, DeviceStore, KeyStore, ProfileStore, WebSessionStore, Tallies, Protocol):
+    """All six, as one table holds them."""
