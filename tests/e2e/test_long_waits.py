@@ -180,7 +180,11 @@ def test_a_refusal_of_the_old_token_just_after_a_login_is_stored_parks_nobody(st
 
     def hold(seen: Seen) -> None:
         """Keep the schedule from storing the refusal that it has just been given."""
-        if (seen.caller, seen.call.operation, seen.status) == ("refresh_tokens", "UpdateItem", None) and not met.is_set():
+        if (seen.caller, seen.call.operation, seen.status) == (
+            "refresh_tokens",
+            "UpdateItem",
+            None,
+        ) and not met.is_set():
             met.set()
             stored.wait(PATIENCE)
 
