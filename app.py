@@ -49,8 +49,8 @@ def refresh_tokens(event: CloudWatchEvent) -> None:
 
     here = services()
     done = here.tokens.renew_due(here.clock.now(), go_on=lambda: _time_left(event.context) > RESERVE)
-    for user in done.users(Outcome.REFUSED):
-        here.waking.look_again(user)  # so that their jobs say at once that a login is needed
+    if broken := done.users(Outcome.BROKEN):
+        raise RuntimeError(f"{len(broken)} renewals broke; the log names the users")  # which an alarm counts
 
 
 @app.lambda_function(name="exchange")

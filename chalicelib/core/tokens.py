@@ -82,6 +82,10 @@ class AccessToken:
     version: int
     expires_at: datetime
 
+    def good_at(self, now: datetime) -> bool:
+        """Whether it can still be used for a pass that begins now."""
+        return self.expires_at - now > MARGIN
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TokenRecord:

@@ -8,9 +8,10 @@ given for and against no other: if a login has stored a newer one meanwhile, tha
 from __future__ import annotations
 
 import enum
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from itertools import islice, takewhile
 from typing import NoReturn
 
@@ -25,13 +26,15 @@ from chalicelib.core.tokens import (
     SETBACK,
     AccessToken,
     PlainTokens,
+    Sealed,
     TokenRecord,
     must_renew,
     renewed_record,
 )
 
+log = logging.getLogger(__name__)
+
 _TRIES = 4
-_WARM = timedelta(minutes=5)
 _MOST_WARM = 500
 
 
@@ -45,6 +48,8 @@ class Outcome(enum.StrEnum):
     """Globus does not take the refresh token: the user has to sign in again."""
     FAILED = "failed"
     """Globus or AWS did not answer; tried again later."""
+    BROKEN = "broken"
+    """It failed by no fault of the user, and not for the moment; logged, and tried again later."""
     NOT_DUE = "not_due"
     """The index was behind the record."""
 
@@ -62,7 +67,11 @@ class Renewals:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tokens:
-    """The token verbs. One instance a process: it keeps unsealed tokens for minutes, by version."""
+    """The token verbs. One instance a process.
+
+    It keeps access tokens while they are good, by version, and never a refresh token: whose record was replaced
+    or refused meanwhile is seen at the next call, because the record is always read.
+    """
 
     store: TokenStore
     seal: Seal
@@ -76,16 +85,25 @@ class Tokens:
         ``rejected`` names the version of a token that Globus answered with 401: that one is renewed even
         if its time is not over. Raises LoginNeeded (NEVER, REFUSED) or FarSide.
         """
+        return self._access_token(user, now, rejected, refusing=lambda _: None)
+
+    def _access_token(
+        self, user: UserId, now: datetime, rejected: int | None, *, refusing: Callable[[UserId], None]
+    ) -> AccessToken:
+        """``refusing`` is told before a refusal is stored."""
         for _ in range(_TRIES):
             record = self.store.load(user)
             if record is None:
                 raise LoginNeeded(LoginReason.NEVER, "Sign in so that qstage can move your data.")
             if record.refused:
                 _refused()
-            plain = self._open(record, now)
+            kept = self._kept(record)
+            if kept is not None and kept.good_at(now) and record.version != rejected:
+                return kept
+            plain = self.seal.unseal(record.sealed, user=user, purpose=PURPOSE)
             if plain.good_at(now) and record.version != rejected:
-                return _access(record, plain)
-            renewed = self._renew(record, plain, now)
+                return self._keep(record, plain)
+            renewed = self._renew(record, plain, now, refusing)
             if renewed is not None:
                 return renewed
         raise FarSide("tokens", "contended", "The tokens are being replaced by others.", transient=True)
@@ -93,7 +111,8 @@ class Tokens:
     def renew_due(self, now: datetime, *, limit: int = 500, go_on: Callable[[], bool] = lambda: True) -> Renewals:
         """Renew what is due, at most ``limit`` users, while ``go_on`` says that there is time.
 
-        A user who fails for the moment is set back, so that none holds up those behind.
+        A user who fails is set back, so that none holds up those behind. Whom Globus refuses has their planner
+        look again, so that their jobs say at once that a login is needed.
         """
         due = takewhile(lambda _: go_on(), islice(self.store.due(now), limit))
         return Renewals(outcomes=tuple((user, self._renew_one(user, now)) for user in due))
@@ -102,25 +121,30 @@ class Tokens:
         record = self.store.load(user)
         if record is None or record.refused or record.renew_at is None or record.renew_at > now:
             return Outcome.NOT_DUE
-        if not must_renew(record, now, live=self.live.has_live_jobs(user)):
-            self.store.postpone(user, record.version, record.refresh_used_at + IDLE)
-            return Outcome.POSTPONED
         try:
-            self.access_token(user, now, rejected=record.version)
+            if not must_renew(record, now, live=self.live.has_live_jobs(user)):
+                self.store.postpone(user, record.version, record.refresh_used_at + IDLE)
+                return Outcome.POSTPONED
+            # The planner is rung first: were the refusal stored and then this process gone, nobody would look.
+            self._access_token(user, now, record.version, refusing=self.live.look_again)
         except LoginNeeded:
             return Outcome.REFUSED
-        except FarSide as error:
-            if not error.transient:
-                raise
+        except Exception as error:
             self.store.postpone(user, record.version, now + SETBACK)
-            return Outcome.FAILED
+            if isinstance(error, FarSide) and error.transient:
+                return Outcome.FAILED
+            log.exception("renewal broke", extra={"fields": {"user": user}})
+            return Outcome.BROKEN
         return Outcome.RENEWED
 
-    def _renew(self, record: TokenRecord, plain: PlainTokens, now: datetime) -> AccessToken | None:
+    def _renew(
+        self, record: TokenRecord, plain: PlainTokens, now: datetime, refusing: Callable[[UserId], None]
+    ) -> AccessToken | None:
         """Renew and store; None if another version was stored meanwhile, which is then to be read."""
         try:
             answer = self.endpoint.refresh(plain.refresh_token or "")
         except GrantRefused:
+            refusing(record.user)
             self._refuse(record)
             return None
         merged = plain.renewed_by(answer)
@@ -128,8 +152,7 @@ class Tokens:
         newer = renewed_record(record, sealed, merged, now)
         if not self.store.replace(newer, over=record.version):
             return None
-        self._keep(newer, merged, now)
-        return _access(newer, merged)
+        return self._keep(newer, merged)
 
     def _refuse(self, record: TokenRecord) -> None:
         """Count a refusal against the version it was given for; return if another one is stored by now."""
@@ -137,32 +160,25 @@ class Tokens:
             self._warm.pop(record.user, None)
             _refused()
 
-    def _open(self, record: TokenRecord, now: datetime) -> PlainTokens:
+    def _kept(self, record: TokenRecord) -> AccessToken | None:
+        """The access token that this process has unsealed from just this record."""
         warm = self._warm.get(record.user)
-        if warm and warm.version == record.version and warm.sealed == record.sealed.content and now < warm.until:
-            return warm.plain
-        plain = self.seal.unseal(record.sealed, user=record.user, purpose=record.purpose)
-        self._keep(record, plain, now)
-        return plain
+        return warm.token if warm and (warm.token.version, warm.sealed) == (record.version, record.sealed) else None
 
-    def _keep(self, record: TokenRecord, plain: PlainTokens, now: datetime) -> None:
+    def _keep(self, record: TokenRecord, plain: PlainTokens) -> AccessToken:
         if len(self._warm) >= _MOST_WARM:
             self._warm.clear()
-        self._warm[record.user] = _Warm(
-            version=record.version, sealed=record.sealed.content, plain=plain, until=now + _WARM
+        token = AccessToken(
+            user=record.user, value=plain.access_token, version=record.version, expires_at=plain.expires_at
         )
+        self._warm[record.user] = _Warm(sealed=record.sealed, token=token)
+        return token
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Warm:
-    version: int
-    sealed: bytes = field(repr=False)
-    plain: PlainTokens
-    until: datetime
-
-
-def _access(record: TokenRecord, plain: PlainTokens) -> AccessToken:
-    return AccessToken(user=record.user, value=plain.access_token, version=record.version, expires_at=plain.expires_at)
+    sealed: Sealed
+    token: AccessToken
 
 
 def _refused() -> NoReturn:

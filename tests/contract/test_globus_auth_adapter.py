@@ -55,6 +55,9 @@ class Everyone:
     def has_live_jobs(self, user: UserId) -> bool:
         return True
 
+    def look_again(self, user: UserId) -> None:
+        self.last = user
+
 
 class Deployment:
     """The sign-in and token services over the real adapters and memory stores."""

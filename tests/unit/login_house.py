@@ -137,6 +137,10 @@ class Doorbell:
     woken: list[UserId] = field(default_factory=list)
     demands: dict[UserId, LoginDemand] = field(default_factory=dict)
     live: set[UserId] = field(default_factory=set)
+    looked: list[UserId] = field(default_factory=list)
+
+    def look_again(self, user: UserId) -> None:
+        self.looked.append(user)
 
     def user_signed_in(self, user: UserId) -> None:
         self.woken.append(user)

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import sys
 from datetime import timedelta
 
 import pytest
-from login_house import ADA, START, House
+from login_house import ADA, BOB, START, House
 
 from chalicelib.core.consent import LoginReason
 from chalicelib.core.errors import FarSide, LoginNeeded
 from chalicelib.core.ports.auth import ExchangeRequest
-from chalicelib.core.tokens import IDLE, MARGIN, PURPOSE, PlainTokens, TokenRecord
+from chalicelib.core.tokens import IDLE, MARGIN, PURPOSE, AccessToken, PlainTokens, TokenRecord
 from chalicelib.service.tokens import Outcome
 
 
@@ -49,11 +50,25 @@ def test_a_token_with_time_left_is_used_as_it_is_and_unsealed_once(house: House)
     assert (house.seal.unsealed, house.auth.refreshed) == (1, [])
 
 
-def test_the_warm_copy_is_forgotten_after_minutes(house: House) -> None:
+def test_a_warm_process_keeps_the_access_token_while_it_is_good_and_never_the_refresh_token(house: House) -> None:
     signed_in(house)
+    for _ in range(47):
+        house.tokens.access_token(ADA, house.clock.turn(hours=1))
+    assert house.seal.unsealed == 1
+    kept = [warm.token for warm in house.tokens._warm.values()]
+    assert [type(each) for each in kept] == [AccessToken]
+    assert "refresh-1" not in [getattr(each, name) for each in kept for name in AccessToken.__slots__]
+
+
+def test_a_warm_copy_is_worth_nothing_once_its_record_is_refused_or_removed(house: House) -> None:
+    record = signed_in(house)
     house.tokens.access_token(ADA, house.clock.now())
-    house.tokens.access_token(ADA, house.clock.turn(minutes=6))
-    assert house.seal.unsealed == 2
+    house.stored.refuse(ADA, record.version)
+    with pytest.raises(LoginNeeded):
+        house.tokens.access_token(ADA, house.clock.now())
+    house.stored.remove(ADA)
+    with pytest.raises(LoginNeeded):
+        house.tokens.access_token(ADA, house.clock.now())
 
 
 def test_a_token_within_the_margin_of_its_end_is_renewed_before_use(house: House) -> None:
@@ -201,6 +216,41 @@ def test_the_schedule_reports_a_refusal_once_and_leaves_the_user_alone(house: Ho
     assert house.tokens.renew_due(house.clock.now()).users(Outcome.REFUSED) == (ADA,)
     assert house.tokens.renew_due(house.clock.turn(days=300)).outcomes == ()
     assert house.auth.refreshed == ["refresh-1"]
+    assert house.bell.looked == [ADA], "their planner looks, and their jobs say what they wait for"
+
+
+def test_the_planner_is_rung_before_a_refusal_is_stored(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    signed_in(house)
+    house.bell.live.add(ADA)
+    house.auth.dead.add("refresh-1")
+    house.clock.turn(hours=46)
+    monkeypatch.setattr(house.stored, "refuse", lambda *_: sys.exit("the process is gone"))
+    with pytest.raises(SystemExit):
+        house.tokens.renew_due(house.clock.now())
+    assert house.bell.looked == [ADA]
+
+
+@pytest.mark.parametrize(
+    "breaks", [FarSide("auth", "no_token", "none", transient=False), KeyError("a bug")], ids=["far side", "bug"]
+)
+def test_a_user_whose_renewal_breaks_holds_up_nobody_behind(house: House, breaks: Exception) -> None:
+    signed_in(house)
+    house.exchanging.exchange(
+        ExchangeRequest(code="bob", verifier="v", nonce="n", redirect_uri="r", scopes=("s",), for_user=None)
+    )
+    house.bell.live |= {ADA, BOB}
+    house.clock.turn(hours=46)
+
+    def break_for_ada() -> None:
+        if house.auth.refreshed[-1] == "refresh-1":
+            raise breaks
+
+    house.auth.before_answer = break_for_ada
+    done = house.tokens.renew_due(house.clock.now())
+    assert (done.users(Outcome.BROKEN), done.users(Outcome.RENEWED)) == ((ADA,), (BOB,))
+    assert house.tokens.renew_due(house.clock.now()).outcomes == ()
+    house.auth.before_answer = None
+    assert house.tokens.renew_due(house.clock.turn(minutes=16)).users(Outcome.RENEWED) == (ADA,)
 
 
 def test_the_schedule_stops_when_its_time_is_up(house: House) -> None:

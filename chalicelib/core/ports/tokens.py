@@ -72,3 +72,7 @@ class LiveUsers(Protocol):
     def has_live_jobs(self, user: UserId) -> bool:
         """Whether any job of the user is not final."""
         ...
+
+    def look_again(self, user: UserId) -> None:
+        """Have the user's planner find out whether their login still holds."""
+        ...
