@@ -38,6 +38,14 @@ class Settings:
     retention: timedelta
     reconcile_life: timedelta
     """The time-out of the reconcile function, from its configuration."""
+    queue_wait: timedelta
+    """How long a job is expected to wait in a queue, where its site does not say."""
+    staging_margin: timedelta
+    """How long the staging of a job's inputs, or of its outputs, is expected to take."""
+    warning_lead: timedelta
+    """How long before a login session ends that jobs still need its user is warned again."""
+    notify_topic: str
+    """ARN of the SNS topic for news that only a person can act on; "" tells nobody."""
     clock_file: str | None
 
     @property
@@ -77,6 +85,10 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
         sign_ins_per_address=_number(environment, "QSTAGE_SIGN_INS_PER_ADDRESS", 300),
         retention=timedelta(days=_number(environment, "QSTAGE_RETENTION_DAYS", 180)),
         reconcile_life=timedelta(seconds=_number(environment, "QSTAGE_RECONCILE_SECONDS", 120)),
+        queue_wait=timedelta(hours=_number(environment, "QSTAGE_QUEUE_WAIT_HOURS", 24)),
+        staging_margin=timedelta(minutes=_number(environment, "QSTAGE_STAGING_MINUTES", 60)),
+        warning_lead=timedelta(hours=_number(environment, "QSTAGE_WARNING_HOURS", 6)),
+        notify_topic=environment.get("QSTAGE_NOTIFY_TOPIC", ""),
         clock_file=clock_file,
     )
 

@@ -13,6 +13,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+from chalicelib.adapters.endpoint_document import read_endpoint, with_policy
 from chalicelib.adapters.globus_errors import globus
 from chalicelib.adapters.id_token import read_id_token
 from chalicelib.core.consent import TRANSFER, CollectionFacts, SessionDemand
@@ -25,13 +26,15 @@ from chalicelib.core.sessions import Authentication, Session
 from chalicelib.core.tokens import PlainTokens
 
 if TYPE_CHECKING:
-    from globus_sdk import ConfidentialAppAuthClient, TransferClient
+    from globus_sdk import AuthClient, ConfidentialAppAuthClient, TransferClient
 
 log = logging.getLogger(__name__)
 
 TIMEOUT = 10.0
 _TRANSFER_SERVER = "transfer.api.globus.org"
 _OPENID_SERVER = "auth.globus.org"
+_MANAGE_PROJECTS = "urn:globus:auth:scope:auth.globus.org:manage_projects"
+"""What reading a policy takes; it reaches only those that our own client administers."""
 _MFA_METHOD, _MFA_CLASS = "mfa", "https://refeds.org/profile/mfa"
 """How an authentication tells of a second factor: a method reference (RFC 8176) or a context class (REFEDS)."""
 
@@ -136,7 +139,7 @@ class GlobusCollections:
         token = answer.by_resource_server[_TRANSFER_SERVER]["access_token"]
         with _transfer_client(token) as transfer:
             found = {each: self._look_up(transfer, each) for each in collections}
-        return {each: facts for each, facts in found.items() if facts is not None}
+        return self._with_policies({each: facts for each, facts in found.items() if facts is not None})
 
     def _look_up(self, transfer: TransferClient, collection: CollectionId) -> CollectionFacts | None:
         try:
@@ -146,11 +149,25 @@ class GlobusCollections:
             if error.transient or error.status == 401:
                 raise
             return None
-        return CollectionFacts(
-            id=collection,
-            entity_type=str(document.get("entity_type") or ""),
-            high_assurance=bool(document.get("high_assurance")),
-        )
+        return read_endpoint(collection, document)
+
+    def _with_policies(self, found: Mapping[CollectionId, CollectionFacts]) -> Mapping[CollectionId, CollectionFacts]:
+        """The facts with what their policies say, of those that we may read. Nothing fails for want of that."""
+        ids = {policy for facts in found.values() for policy in facts.policies}
+        if not ids:
+            return found
+        try:
+            with globus("auth"), _auth_client(self._credentials()) as client:
+                answer = client.oauth2_client_credentials_tokens(_MANAGE_PROJECTS)
+            with _policy_client(answer.by_resource_server[_OPENID_SERVER]["access_token"]) as auth:
+                policies = {each: _policy(auth, each) for each in ids}
+        except QstageError as error:
+            log.warning("policies not told", extra={"fields": {"cause": str(error)}})
+            return found
+        return {
+            each: with_policy(facts, policies[facts.policies[0]] if facts.policies else {})
+            for each, facts in found.items()
+        }
 
 
 @contextmanager
@@ -165,6 +182,32 @@ def _auth_client(credentials: ClientCredentials) -> Iterator[ConfidentialAppAuth
             credentials.client_secret,
             transport=transport,
             retry_config=RetryConfig(max_retries=0),
+        )
+    finally:
+        transport.close()
+
+
+def _policy(auth: AuthClient, policy: str) -> Mapping[str, Any]:
+    """The policy; nothing if it is not ours to read."""
+    try:
+        with globus("auth"):
+            found: Mapping[str, Any] = auth.get_policy(policy)["policy"]
+    except FarSide as error:
+        if error.status in (401, 403, 404):
+            return {}
+        raise
+    return found
+
+
+@contextmanager
+def _policy_client(token: str) -> Iterator[AuthClient]:
+    from globus_sdk import AccessTokenAuthorizer, AuthClient
+    from globus_sdk.transport import RequestsTransport, RetryConfig
+
+    transport = RequestsTransport(http_timeout=TIMEOUT)
+    try:
+        yield AuthClient(
+            authorizer=AccessTokenAuthorizer(token), transport=transport, retry_config=RetryConfig(max_retries=0)
         )
     finally:
         transport.close()

@@ -10,13 +10,18 @@ from __future__ import annotations
 import enum
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 
 from chalicelib.core.ids import CollectionId
+from chalicelib.core.sessions import SignInDemand
 
 TRANSFER = "urn:globus:auth:scope:transfer.api.globus.org:all"
 IDENTITY = ("openid", "profile", "email")
 MAPPED = "GCSv5_mapped_collection"
+
+FACTS_LIFE = timedelta(days=1)
+"""How long what was learnt of a collection is taken for true before it is asked again."""
 
 _DATA_ACCESS = re.compile(r"https://auth\.globus\.org/scopes/([0-9a-f-]{36})/data_access")
 
@@ -54,6 +59,23 @@ NOTHING = SessionDemand()
 """Any sign-in will do."""
 
 
+def joined(demands: Iterable[SessionDemand]) -> SessionDemand:
+    """One sign-in for several demands. Of domains any one suffices Globus, so what they share is asked for; where
+    they share nothing, the first one's: the other's collection says so again when that login has ended."""
+    found = NOTHING
+    for each in demands:
+        shared = tuple(domain for domain in found.single_domain if domain in each.single_domain)
+        found = SessionDemand(
+            message=found.message or each.message,
+            identities=tuple(dict.fromkeys((*found.identities, *each.identities))),
+            single_domain=shared or found.single_domain or each.single_domain,
+            policies=tuple(dict.fromkeys((*found.policies, *each.policies))),
+            mfa=found.mfa or each.mfa,
+            fresh=found.fresh or each.fresh,
+        )
+    return found
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoginDemand:
     """Why a user has to sign in (again), and what that login has to bring. A stored fact, not an error.
@@ -70,15 +92,45 @@ class LoginDemand:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CollectionFacts:
-    """What Globus Transfer says about a collection, as far as a consent depends on it."""
+    """What Globus says about a collection, as far as a consent or a login session depends on it.
+
+    ``policies`` are ids of authentication policies, as a login link names them. ``domains`` are known only where
+    qstage's own client may read the policy: Transfer does not tell them.
+    """
 
     id: CollectionId
     entity_type: str
     high_assurance: bool = False
+    max_age: timedelta | None = None
+    """How long ago the sign-in may be; None does not matter."""
+    mfa: bool = False
+    domains: tuple[str, ...] = ()
+    policies: tuple[str, ...] = ()
+    learnt_at: datetime | None = field(default=None, compare=False)
+    """When Globus said so; the cache notes it."""
 
     @property
     def needs_data_access(self) -> bool:
         return self.entity_type == MAPPED and not self.high_assurance
+
+    @property
+    def demand(self) -> SignInDemand:
+        """What the collection demands of a sign-in, as far as qstage can judge it."""
+        return SignInDemand(domains=self.domains, mfa=self.mfa, max_age=self.max_age)
+
+    @property
+    def login(self) -> SessionDemand:
+        """The sign-in that meets the collection's demands, from now on."""
+        return SessionDemand(
+            single_domain=self.domains,
+            policies=self.policies,
+            mfa=self.mfa,
+            fresh=bool(self.demand) or bool(self.policies),
+        )
+
+    def fresh_at(self, now: datetime) -> bool:
+        """Whether this was learnt lately enough to be relied on."""
+        return self.learnt_at is not None and now - self.learnt_at < FACTS_LIFE
 
 
 def data_access(collection: CollectionId) -> str:

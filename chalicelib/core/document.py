@@ -15,7 +15,7 @@ from typing import Any
 
 from chalicelib.core import paths
 from chalicelib.core.errors import Fault, Invalid
-from chalicelib.core.ids import JobNumber, SiteId
+from chalicelib.core.ids import CollectionId, JobNumber, SiteId
 from chalicelib.core.paths import Location
 from chalicelib.core.shape import (
     ABSENT,
@@ -109,6 +109,14 @@ _STAGE_OUT = Record(
         "merge": Field(shape=Flag(describe="other live jobs may write to the same place"), default=False),
     }
 )
+_NOTIFY = Record(
+    fields={
+        "email": Field(
+            shape=Text(longest=254, pattern=r"[^\s@<>]+@[^\s@<>]+", says="must be an e-mail address"), required=True
+        )
+    },
+    describe="Whom news of the job are addressed to; they are sent where this deployment's operator says",
+)
 _VARIABLE = Text(longest=256, pattern=r"[A-Za-z_][A-Za-z0-9_]*", says="must be a shell variable's name")
 
 SHAPE = Record(
@@ -134,6 +142,7 @@ SHAPE = Record(
         "hold": Field(shape=Flag(), default=False),
         "staging": Field(shape=Choice(words=("eager",)), default="eager"),
         "tags": Field(shape=MapOf(key=_NAME, value=Text(longest=256), longest=20), default=None),
+        "notify": Field(shape=_NOTIFY, default=None),
     },
 )
 
@@ -159,6 +168,11 @@ class StageOut:
     optional: bool
     symlinks: str
     merge: bool
+
+    @property
+    def collection(self) -> CollectionId:
+        """The collection that it goes to; only the path of a target may have placeholders."""
+        return _probe(self.template).collection
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, TypeAlias
 
 from chalicelib.core.consent import CollectionFacts
@@ -84,7 +84,15 @@ def facts_message(facts: Mapping[CollectionId, CollectionFacts]) -> Message:
     """Answers a look-up."""
     return {
         "facts": [
-            {"id": each.id, "entity_type": each.entity_type, "high_assurance": each.high_assurance}
+            {
+                "id": each.id,
+                "entity_type": each.entity_type,
+                "high_assurance": each.high_assurance,
+                "max_age": None if each.max_age is None else each.max_age.total_seconds(),
+                "mfa": each.mfa,
+                "domains": list(each.domains),
+                "policies": list(each.policies),
+            }
             for each in facts.values()
         ]
     }
@@ -97,6 +105,10 @@ def read_facts(message: Message) -> Mapping[CollectionId, CollectionFacts]:
             id=CollectionId(each["id"]),
             entity_type=each["entity_type"],
             high_assurance=each["high_assurance"],
+            max_age=None if each.get("max_age") is None else timedelta(seconds=each["max_age"]),
+            mfa=each.get("mfa", False),
+            domains=tuple(each.get("domains", ())),
+            policies=tuple(each.get("policies", ())),
         )
         for each in message["facts"]
     }

@@ -13,6 +13,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from chalicelib.core.ids import BatchId, JobRef, SiteId
+from chalicelib.core.journey import Journey
 
 
 class State(StrEnum):
@@ -151,6 +152,8 @@ class Job:
     """The idempotency record of the POST that made it, until its first change; see ``core.posting``."""
     trail: tuple[Mark, ...] = ()
     tags: Mapping[str, str] = field(default_factory=dict)
+    journey: Journey | None = None
+    """What forecasts and listings need of its document; None in a status from before it was kept."""
 
     @property
     def in_flight(self) -> tuple[Leg, ...]:

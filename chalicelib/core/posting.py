@@ -13,6 +13,7 @@ from chalicelib.core.document import LARGEST, Document, read_document
 from chalicelib.core.errors import Fault, Invalid
 from chalicelib.core.ids import JobNumber, JobRef, UserId
 from chalicelib.core.job import Job, Mark, State
+from chalicelib.core.journey import journey_of
 from chalicelib.core.paths import Location, placeholders
 
 MOST_JOBS = 1000
@@ -66,6 +67,7 @@ def first_status(document: Document, ref: JobRef, owner: str, index: int, postin
         posted=posting,
         trail=(Mark(version=1, at=now, code="submitted", state=State.NEW),),
         tags=dict(document.tags),
+        journey=journey_of(document),
     )
 
 

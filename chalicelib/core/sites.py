@@ -17,7 +17,7 @@ from chalicelib.core.document import Document
 from chalicelib.core.errors import Fault, Invalid
 from chalicelib.core.ids import CollectionId, SiteId, UserId, user_tag
 from chalicelib.core.paths import Location
-from chalicelib.core.shape import ABSENT, Choice, Field, Json, ListOf, Record, Text
+from chalicelib.core.shape import ABSENT, Choice, Field, Integer, Json, ListOf, Record, Text
 
 SCHEDULERS = ("cobalt", "flux", "local", "lsf", "pbs", "slurm")
 LEASE = timedelta(minutes=10)
@@ -60,6 +60,9 @@ SHAPE = Record(
             default=None,
         ),
         "users": Field(shape=ListOf(item=_TEXT, longest=1000), default=()),
+        "queue_wait": Field(
+            shape=Integer(most=366 * 86_400, describe="seconds that a job is expected to wait in the queue"), default=None
+        ),
     },
 )
 
@@ -87,10 +90,17 @@ class Site:
     queue_name: str | None = None
     account: str | None = None
     users: frozenset[str] = frozenset()
+    queue_wait: int | None = None
+    """Seconds that a job is expected to wait in its queue; None: what the deployment expects."""
     agent: str | None = None
     """The instance id of the agent that serves the site, while ``agent_until`` lies ahead."""
     agent_host: str | None = None
     agent_until: datetime | None = None
+
+    @property
+    def home(self) -> CollectionId:
+        """The collection on which its jobs' directories are."""
+        return self.mappings[0].collection
 
     def admits(self, user: UserId, username: str) -> bool:
         return user == self.owner or user in self.users or username in self.users

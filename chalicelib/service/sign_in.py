@@ -91,7 +91,7 @@ class SignIn:
             verifier=verifier,
             nonce=nonce,
             request=request,
-            scopes=scopes_to_ask(self._needing_consent(request.collections, already)),
+            scopes=scopes_to_ask(self._needing_consent(request.collections, already, now)),
             expires_at=now + ATTEMPT_LIFE,
             round=round,
         )
@@ -110,7 +110,9 @@ class SignIn:
             session = replace(session, single_domain=(grant.domain,))
         return replace(request, session=session, collections=tuple({*request.collections, *grant.collections}))
 
-    def _needing_consent(self, wanted: Iterable[CollectionId], already: Iterable[str]) -> frozenset[CollectionId]:
+    def _needing_consent(
+        self, wanted: Iterable[CollectionId], already: Iterable[str], now: datetime
+    ) -> frozenset[CollectionId]:
         """Which of the wanted and of the earlier collections need ``data_access`` now.
 
         Earlier ones are looked at again: one that is gone since would make Globus refuse the whole login. If
@@ -119,13 +121,14 @@ class SignIn:
         earlier = consented_collections(already)
         asked = frozenset(wanted) | earlier
         known = dict(self.collections.get(asked)) if asked else {}
-        unknown = asked - known.keys()
-        if not unknown:
+        old = frozenset(each for each in asked if each not in known or not known[each].fresh_at(now))
+        if not old:
             return needed_collections(asked, known)
         try:
-            known.update(self.exchange.collections(sorted(unknown)))
+            learnt = self.exchange.collections(sorted(old))
         except FarSide:
-            return needed_collections(asked, known) | (earlier & unknown)
+            return needed_collections(asked, known) | (earlier - known.keys())
+        known = {each: facts for each, facts in known.items() if each not in old} | dict(learnt)
         return needed_collections(asked, known)
 
     def finish(self, answer: Answer, browser_secret: str, now: datetime, *, cookie: str = "") -> Finished:

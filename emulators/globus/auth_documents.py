@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from emulators.globus.auth_models import Consent, Grant, Session, Token
-from emulators.globus.config import Identity
+from emulators.globus.config import Identity, Policy
 from emulators.globus.errors import Document
+from emulators.globus.ids import derived
 from emulators.globus.people import Account
 from emulators.globus.scopes import AUTH_SERVER
 from emulators.globus.signing import at_hash
@@ -168,6 +169,21 @@ def session_document(session: Session | None) -> Document:
             }
             for identity_id, each in session.authentications.items()
         },
+    }
+
+
+def policy_document(policy: Policy) -> Document:
+    """A policy as its administrators see it; the time-out is in seconds."""
+    return {
+        "id": policy.id,
+        "display_name": policy.name,
+        "description": policy.name,
+        "project_id": derived("project", policy.name),
+        "high_assurance": policy.timeout_minutes is not None or policy.mfa,
+        "authentication_assurance_timeout": None if policy.timeout_minutes is None else policy.timeout_minutes * 60,
+        "required_mfa": policy.mfa,
+        "domain_constraints_include": list(policy.domains) or None,
+        "domain_constraints_exclude": None,
     }
 
 

@@ -11,7 +11,7 @@ from emulators.globus.errors import AuthRefusal, forbidden, unauthorized
 from emulators.globus.ids import is_uuid
 from emulators.globus.people import secret_matches
 from emulators.globus.replies import json_reply
-from emulators.globus.scopes import AUTH_SERVER
+from emulators.globus.scopes import AUTH_SERVER, MANAGE_PROJECTS
 from emulators.globus.world import World
 
 
@@ -133,6 +133,18 @@ def _provider(provider: object) -> dict[str, object]:
         "domains": list(provider.domains),
         "name": provider.name,
     }
+
+
+def policy(world: World, request: Request, policy_id: str) -> Response:
+    """One policy, for a client that administers its project; to anyone else it does not exist."""
+    with world.lock:
+        token = auth_token(world, request)
+        if MANAGE_PROJECTS not in token.scopes:
+            raise forbidden("Token not valid for 'manage_projects' scope")
+        found, client = world.policies.get(policy_id), world.people.clients[token.grant.client]
+        if found is None or not {client.name, client.id} & {*found.readers}:
+            raise AuthRefusal(404, "RESOURCE_NOT_FOUND", "Not Found", f"No policy {policy_id}")
+        return json_reply({"policy": documents.policy_document(found)})
 
 
 def identity_providers(world: World, request: Request) -> Response:

@@ -90,13 +90,17 @@ class Permission:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Policy:
-    """An authentication policy, named in ``session_required_policies``."""
+    """An authentication policy, named in ``session_required_policies``.
+
+    ``readers`` are the clients (by name or id) that administer its project: they alone may read it.
+    """
 
     name: str
     id: str = ""
     domains: tuple[str, ...] = ()
     timeout_minutes: int | None = None
     mfa: bool = False
+    readers: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "id", self.id or derived("policy", self.name))

@@ -10,6 +10,7 @@ from emulators.globus.config import Client, Collection
 from emulators.globus.ids import derived
 
 TRANSFER = "urn:globus:auth:scope:transfer.api.globus.org:all"
+MANAGE_PROJECTS = "urn:globus:auth:scope:auth.globus.org:manage_projects"
 VIEW_IDENTITY_SET = "urn:globus:auth:scope:auth.globus.org:view_identity_set"
 
 AUTH_SERVER = "auth.globus.org"

@@ -37,6 +37,7 @@ _AUTH: list[tuple[str, str, Handler]] = [
     ("GET", "/v2/api/identity_providers", auth.identity_providers),
     ("GET", "/v2/api/identities/<identity_id>/consents", auth.consents),
     ("DELETE", "/v2/api/identities/<identity_id>/consents/<int:consent_id>", auth.rescind),
+    ("GET", "/v2/api/policies/<policy_id>", auth.policy),
     ("GET", "/.well-known/openid-configuration", auth.openid_configuration),
     ("GET", "/jwk.json", auth.jwks),
 ]

@@ -21,8 +21,9 @@ from chalicelib.adapters.dynamodb.job_items import (
     write_tale,
 )
 from chalicelib.core import lifecycle as life
-from chalicelib.core.ids import BatchId, JobNumber, JobRef, SiteId, TaskId, UserId
+from chalicelib.core.ids import BatchId, CollectionId, JobNumber, JobRef, SiteId, TaskId, UserId
 from chalicelib.core.job import Job, Leg, LegStatus, Mark, Outcome, Stage, State
+from chalicelib.core.journey import Journey
 from chalicelib.core.ports.jobs import Tale
 
 NOON = datetime(2026, 11, 22, 12, 0, 0, 123457, tzinfo=UTC)
@@ -43,6 +44,14 @@ legs = st.builds(
     bytes=st.none() | counts,
     error=st.none() | words,
     share=st.none() | counts,
+)
+collections = st.sampled_from([CollectionId(f"aaaaaaaa-0000-4000-8000-00000000000{each}") for each in range(3)])
+journeys = st.builds(
+    Journey,
+    inputs=st.lists(st.none() | collections, max_size=6).map(tuple),
+    outputs=st.lists(collections, max_size=6).map(tuple),
+    walltime=counts,
+    notify=words,
 )
 marks = st.builds(Mark, version=counts, at=moments, code=words, state=st.sampled_from(State), note=words)
 jobs = st.builds(
@@ -74,6 +83,7 @@ jobs = st.builds(
     posted=st.none() | words,
     trail=st.lists(marks, max_size=5).map(tuple),
     tags=st.dictionaries(words, words, max_size=3),
+    journey=st.none() | journeys,
 )
 
 
@@ -103,6 +113,7 @@ def test_any_status_is_read_as_it_was_written(job: Job) -> None:
 def test_the_strategy_above_knows_every_field_of_a_job() -> None:
     assert {each.name for each in fields(Job)} == set(jobs.wrapped_strategy.kwargs)  # type: ignore[attr-defined]
     assert {each.name for each in fields(Leg)} == set(legs.wrapped_strategy.kwargs)  # type: ignore[attr-defined]
+    assert {each.name for each in fields(Journey)} == set(journeys.wrapped_strategy.kwargs)  # type: ignore[attr-defined]
     assert {each.name for each in fields(Mark)} == set(marks.wrapped_strategy.kwargs)  # type: ignore[attr-defined]
 
 
@@ -121,6 +132,11 @@ def a_plain_life() -> list[Job]:
         cleanup=True,
         posted="f" * 40,
         trail=(Mark(version=1, at=NOON, code="submitted", state=State.NEW),),
+        journey=Journey(
+            inputs=(CollectionId("6c54cade-bde5-45c1-bdea-f4bd71dba2cc"),),
+            outputs=(CollectionId("9d6d994a-6d04-11e5-ba46-22000b92c6ec"),),
+            walltime=86_400,
+        ),
     )
 
     def done(batch: BatchId) -> Leg:

@@ -7,14 +7,15 @@ and trail as JSON arrays, the trail's moments as microseconds since the job's cr
     v schema · n version · r revision · s state · si site · ow owner · na name · ix index · c created_at
     u updated_at · l legs · e epoch · lu leased_until · ni native_id · oc outcome · x exit_code · fs failed_stage
     er error · to told · xd exited · cr cancel_requested · h hold · cl cleanup · w waiting_for · p posted
-    t trail · tg tags · expires · site_bucket, site_due: the keys of the index ``site``
+    t trail · tg tags · j journey · expires · site_bucket, site_due: the keys of the index ``site``
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
+from itertools import groupby, repeat
 from typing import Any
 
 from chalicelib.adapters.dynamodb.encoding import (
@@ -32,8 +33,9 @@ from chalicelib.adapters.dynamodb.encoding import (
     tale_sk,
     words_expire,
 )
-from chalicelib.core.ids import BatchId, JobRef, SiteId, UserId
+from chalicelib.core.ids import BatchId, CollectionId, JobRef, SiteId, UserId
 from chalicelib.core.job import Job, Leg, LegStatus, Mark, Outcome, Stage, State
+from chalicelib.core.journey import Journey
 from chalicelib.core.ports.jobs import Tale
 from chalicelib.core.shards import site_shard
 from chalicelib.core.site_queue import Kind, site_due
@@ -100,6 +102,7 @@ def write_job(job: Job, retention: timedelta) -> dict[str, Any]:
         "p": job.posted,
         "t": json_text([_write_mark(mark, job.created_at) for mark in job.trail]) if job.trail else None,
         "tg": json_text(job.tags) if job.tags else None,
+        "j": json_text(_write_journey(job.journey)) if job.journey else None,
         "expires": expiry(job.updated_at + retention) if job.state.final else None,
         **_site_keys(job),
     }
@@ -138,6 +141,7 @@ def read_job(item: Mapping[str, Any], now: datetime) -> Job | None:
         posted=item.get("p"),
         trail=tuple(_read_mark(created, *mark) for mark in json.loads(item.get("t", "[]"))),
         tags=json.loads(item.get("tg", "{}")),
+        journey=_read_journey(*json.loads(item["j"])) if "j" in item else None,
     )
 
 
@@ -203,6 +207,35 @@ def _read_leg(
         bytes=size,
         error=error,
         share=share,
+    )
+
+
+def _write_journey(journey: Journey) -> list[Any]:
+    """[collections, inputs, outputs, walltime, notify]: a run of items of one collection is its place among these
+    (-1: a linked input) and how long it is; without an empty notify."""
+    names = list(dict.fromkeys(each for each in (*journey.inputs, *journey.outputs) if each is not None))
+    places: dict[CollectionId | None, int] = {None: -1, **{each: place for place, each in enumerate(names)}}
+
+    def runs(ends: Sequence[CollectionId | None]) -> list[int]:
+        found = [(places[each], len(list(run))) for each, run in groupby(ends)]
+        return [number for pair in found for number in pair]
+
+    packed = [names, runs(journey.inputs), runs(journey.outputs), journey.walltime]
+    return [*packed, journey.notify] if journey.notify else packed
+
+
+def _read_journey(
+    names: list[CollectionId], inputs: list[int], outputs: list[int], walltime: int, notify: str = ""
+) -> Journey:
+    def ends(runs: list[int]) -> Iterator[CollectionId | None]:
+        for place, count in zip(runs[::2], runs[1::2], strict=True):
+            yield from repeat(None if place < 0 else names[place], count)
+
+    return Journey(
+        inputs=tuple(ends(inputs)),
+        outputs=tuple(each for each in ends(outputs) if each is not None),
+        walltime=walltime,
+        notify=notify,
     )
 
 

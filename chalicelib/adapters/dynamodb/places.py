@@ -1,7 +1,7 @@
 """Sites and collection facts in the table ``places``.
 
 kind "site"         id · v · site (JSON, all that does not change) · agent · agent_host · agent_until
-kind "collection"   id · v · entity_type · high_assurance · learnt_at
+kind "collection"   id · v · entity_type · high_assurance · max_age (seconds) · mfa · domains · policies · learnt_at
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from chalicelib.adapters.dynamodb.encoding import SCHEMA, json_text, maybe_micros, maybe_moment, micros
@@ -74,6 +74,11 @@ class CollectionTable:
                 id=CollectionId(item["id"]),
                 entity_type=item["entity_type"],
                 high_assurance=item.get("high_assurance", False),
+                max_age=timedelta(seconds=item["max_age"]) if "max_age" in item else None,
+                mfa=item.get("mfa", False),
+                domains=tuple(item.get("domains", ())),
+                policies=tuple(item.get("policies", ())),
+                learnt_at=maybe_moment(item.get("learnt_at")),
             )
             for item in items
         )
@@ -112,6 +117,10 @@ def _write_facts(facts: CollectionFacts, now: datetime) -> dict[str, Any]:
         "v": SCHEMA,
         "entity_type": facts.entity_type,
         "high_assurance": facts.high_assurance or None,
+        "max_age": None if facts.max_age is None else int(facts.max_age.total_seconds()),
+        "mfa": facts.mfa or None,
+        "domains": list(facts.domains) or None,
+        "policies": list(facts.policies) or None,
         "learnt_at": micros(now),
     }
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 
 from chalicelib.adapters.memory.rows import MemoryRows
@@ -54,4 +55,4 @@ class MemoryCollections:
 
     def put(self, facts: Iterable[CollectionFacts], now: datetime) -> None:
         with self._rows.writing():
-            self._rows.collections.update({each.id: each for each in facts})
+            self._rows.collections.update({each.id: replace(each, learnt_at=now) for each in facts})

@@ -39,7 +39,7 @@ class Collections(Protocol):
     """The shared cache of collection facts."""
 
     def get(self, ids: Iterable[CollectionId]) -> Mapping[CollectionId, CollectionFacts]:
-        """Return what is known, for those of which anything is."""
+        """Return what is known, for those of which anything is; each says when it was learnt."""
         ...
 
     def put(self, facts: Iterable[CollectionFacts], now: datetime) -> None:
