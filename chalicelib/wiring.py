@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from chalicelib.adapters.login_table import LoginTable
     from chalicelib.adapters.secrets import GlobusSecret
     from chalicelib.adapters.token_table import TokenTable
+    from chalicelib.core.forecast import Expectations
     from chalicelib.core.ports.bell import Bell
     from chalicelib.core.ports.clock import Clock
     from chalicelib.core.ports.desks import Batches, Desks
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from chalicelib.service.jobs import ManageJobs
     from chalicelib.service.keys import Keys
     from chalicelib.service.me import Me
+    from chalicelib.service.outlooks import Outlooks
     from chalicelib.service.posting import PostJobs
     from chalicelib.service.reconcile import Reconciler
     from chalicelib.service.sign_in import SignIn
@@ -110,7 +112,14 @@ class Services:
     def post_jobs(self) -> PostJobs:
         from chalicelib.service.posting import PostJobs
 
-        return PostJobs(jobs=self._jobs, postings=self._postings, sites=self._sites, bell=self._bell, clock=self.clock)
+        return PostJobs(
+            jobs=self._jobs,
+            postings=self._postings,
+            sites=self._sites,
+            bell=self._bell,
+            clock=self.clock,
+            outlooks=self._outlooks,
+        )
 
     @cached_property
     def jobs(self) -> ManageJobs:
@@ -123,6 +132,7 @@ class Services:
             sites=self._sites,
             bell=self._bell,
             clock=self.clock,
+            outlooks=self._outlooks,
         )
 
     @cached_property
@@ -138,6 +148,19 @@ class Services:
 
         queue = SiteQueueIndex(self._jobs_table)
         return Syncing(sites=self._sites, jobs=self._jobs, queue=queue, bell=self._bell, clock=self.clock)
+
+    @cached_property
+    def _outlooks(self) -> Outlooks:
+        from chalicelib.service.outlooks import Outlooks
+
+        return Outlooks(profiles=self._logins, collections=self._collections, expected=self._expected)
+
+    @cached_property
+    def _expected(self) -> Expectations:
+        from chalicelib.core.forecast import Expectations
+
+        chosen = self._settings
+        return Expectations(queue_wait=chosen.queue_wait, staging=chosen.staging_margin, lead=chosen.warning_lead)
 
     # what other functions do
 

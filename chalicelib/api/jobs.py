@@ -33,7 +33,7 @@ def post_jobs() -> Response:
     request = routes.current_request
     caller = caller_of(request, JOBS)
     posted = rooms().post_jobs.post(caller, raw_json(request), idempotency_key(request))
-    body = render.posted(dict(posted.jobs), rooms().base_url)
+    body = render.posted(posted, rooms().base_url)
     headers: dict[str, str | list[str]] = {"Idempotency-Replayed": "true"} if posted.replayed else {}
     if len(posted.jobs) == 1:
         headers["Location"] = body["jobs"][0]["url"]

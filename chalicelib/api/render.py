@@ -6,12 +6,18 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from chalicelib.core.desk import Look
+from chalicelib.api.problems import login_url
+from chalicelib.core.desk import LiveBatch, Look
 from chalicelib.core.error_words import words_of
+from chalicelib.core.forecast import Standing, held_up
+from chalicelib.core.globus_codes import waits_for_user
 from chalicelib.core.job import LegStatus, Mark, Stage, State
 from chalicelib.core.progress import stage_of
+from chalicelib.core.sessions import NEVER
 from chalicelib.core.sites import Site
 from chalicelib.service.jobs import Seen, Story
+from chalicelib.service.outlooks import Prospect
+from chalicelib.service.posting import Posted
 from chalicelib.service.sync import Command, Lease, Synced
 
 Body = dict[str, Any]
@@ -43,6 +49,7 @@ def job(seen: Seen, base_url: str, login_url: str | None, now: datetime) -> Body
         "error": _error(seen),
         "cancel_requested": status.cancel_requested,
         "hold": status.hold,
+        **_session(seen.prospect),
         "staging": _staging(seen),
         "directory": _directory(seen),
         "tags": dict(status.tags),
@@ -66,7 +73,8 @@ def waiting_for(seen: Seen, now: datetime) -> frozenset[str]:
         return frozenset()
     found = set(status.waiting_for)
     need = seen.desk.plan.need
-    if need is not None and stage_of(status) is not None and (status.legs or need.collections is None):
+    home = None if seen.site is None else seen.site.home
+    if need is not None and (held_up(status, home, need) or any(_waits_for_user(live) for live in _batches(seen))):
         found.add("login")
     if any(look.paused for look in _looks(seen)):
         found.add("paused_collection")
@@ -203,8 +211,49 @@ def _directory(seen: Seen) -> str | None:
 
 
 def _looks(seen: Seen) -> list[Look]:
+    return [live.look for live in _batches(seen)]
+
+
+def _batches(seen: Seen) -> list[LiveBatch]:
     named = seen.job.moving_in()
-    return [live.look for live in seen.desk.plan.batches if live.batch in named]
+    return [live for live in seen.desk.plan.batches if live.batch in named]
+
+
+def _waits_for_user(live: LiveBatch) -> bool:
+    """Whether the batch's task stands still until its user has signed in."""
+    return live.look.trouble is not None and waits_for_user(live.look.trouble)
+
+
+def _session(prospect: Prospect | None) -> Body:
+    """How the login session compares with what the job still needs, and what to do about it."""
+    if prospect is None:
+        return {"session": None, "warnings": []}
+    seen = prospect.outlook
+    body: Body = {"session": seen.standing, "warnings": []}
+    if seen.until is not None and prospect.link is not None:
+        link = login_url(prospect.link)
+        moment, end = time(None if seen.until == NEVER else seen.until), time(seen.expected_end)
+        body["warnings"].append(
+            {
+                "code": f"session-{seen.standing.replace('_', '-')}",
+                "at": moment,
+                "expected_end": end,
+                "collections": list(seen.collections),
+                "detail": _SESSION_WORDS[seen.standing].format(moment=moment, end=end),
+                "login_url": link,
+            }
+        )
+    return body
+
+
+_SESSION_WORDS = {
+    Standing.ENDS: "Your sign-in at Globus counts until {moment} for a collection of this job, which is expected to "
+    "need it until {end}. Sign in again before that moment, and nothing has to wait.",
+    Standing.ENDS_SOON: "Your sign-in at Globus counts until {moment} only for a collection of this job, which is "
+    "expected to need it until {end}. Sign in again now, and nothing has to wait.",
+    Standing.ENDED: "Your sign-in at Globus does not, or no longer, meet what a collection of this job demands: the "
+    "job will wait for you when it gets there. Sign in again, and it goes on by itself.",
+}
 
 
 def _staging(seen: Seen) -> Body | None:
@@ -232,12 +281,14 @@ def _staging(seen: Seen) -> Body | None:
     }
 
 
-def posted(numbers: Mapping[int, str], base_url: str) -> Body:
-    """The answer to a POST of jobs: numbers with their names."""
-    return {
-        "jobs": [
-            {"id": number, "name": name, "state": State.NEW, "url": job_url(base_url, number)}
-            for number, name in numbers.items()
-        ],
-        "warnings": [],
-    }
+def posted(answer: Posted, base_url: str) -> Body:
+    """The answer to a POST of jobs: numbers with their names, and whether the login session will last for each."""
+    sessions: dict[int, Body] = {}  # prospects are shared by jobs that are alike
+    jobs = []
+    for number, name in answer.jobs:
+        prospect = answer.prospects.get(number)
+        session = sessions.setdefault(id(prospect), _session(prospect))
+        url = job_url(base_url, number)
+        jobs.append({"id": number, "name": name, "state": State.NEW, "url": url, **session})
+    said = {each["detail"] + " " + each["login_url"]: None for job in jobs for each in job["warnings"]}
+    return {"jobs": jobs, "warnings": list(said)}

@@ -54,5 +54,14 @@ def verdict(code: str) -> Verdict:
     return TASK_CODES.get(code.upper(), Verdict.PASSES)
 
 
+INACTIVE = "INACTIVE"
+"""What a look notes of a task that Globus suspended for want of a credential."""
+
+
+def waits_for_user(trouble: str) -> bool:
+    """Whether a task with this trouble stands still until its user has signed in."""
+    return trouble == INACTIVE or verdict(trouble) is Verdict.USER
+
+
 SKIP_ERRORS: Mapping[str, str] = {"FILE_NOT_FOUND": "source_missing", "PERMISSION_DENIED": "source_denied"}
 """What a skipped source is called in a job's ``error``."""

@@ -61,7 +61,8 @@ SHAPE = Record(
         ),
         "users": Field(shape=ListOf(item=_TEXT, longest=1000), default=()),
         "queue_wait": Field(
-            shape=Integer(most=366 * 86_400, describe="seconds that a job is expected to wait in the queue"), default=None
+            shape=Integer(most=366 * 86_400, describe="seconds that a job is expected to wait in the queue"),
+            default=None,
         ),
     },
 )
@@ -140,6 +141,7 @@ def read_site(raw: Json, owner: UserId, now: datetime) -> Site:
         queue_name=defaults.get("queue_name"),
         account=defaults.get("account"),
         users=frozenset(values["users"]),
+        queue_wait=values["queue_wait"],
     )
 
 

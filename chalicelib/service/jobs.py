@@ -21,6 +21,7 @@ from chalicelib.core.ports.places import Sites
 from chalicelib.core.sites import Site
 from chalicelib.service import fresh
 from chalicelib.service.changing import Step, change
+from chalicelib.service.outlooks import Outlooks, Prospect
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,6 +34,8 @@ class Seen:
     document: Mapping[str, Any] | None = None
     told: Tale | None = None
     exited: Tale | None = None
+    prospect: Prospect | None = None
+    """Whether the login session lasts; None for a job that is final."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,6 +56,7 @@ class ManageJobs:
     sites: Sites
     bell: Bell
     clock: Clock
+    outlooks: Outlooks
 
     def show(self, caller: Caller, number: JobNumber) -> Seen:
         """One job, whole."""
@@ -68,7 +72,10 @@ class ManageJobs:
         shown = self._committed(caller.user, page)
         desk = self._desk(caller.user)
         sites: dict[SiteId, Site | None] = {name: self.sites.get(name) for name in {job.site for job in shown}}
-        return [Seen(job=job, desk=desk, site=sites[job.site]) for job in shown], page.marker
+        prospects = self._prospects(caller.user, [(job, sites[job.site]) for job in shown])
+        return [
+            Seen(job=job, desk=desk, site=sites[job.site], prospect=prospects.get(job.ref.number)) for job in shown
+        ], page.marker
 
     def story(self, caller: Caller, number: JobNumber) -> Story:
         """Everything that happened to a job."""
@@ -125,14 +132,20 @@ class ManageJobs:
         posting = self.postings.find(job.ref.user, job.posted)
         return posting is not None and posting.committed
 
+    def _prospects(self, user: UserId, jobs: Sequence[tuple[Job, Site | None]]) -> Mapping[JobNumber, Prospect]:
+        live = [(job, site) for job, site in jobs if not job.state.final]
+        return self.outlooks.of(user, live, self.clock.now())
+
     def _desk(self, user: UserId) -> Desk:
         return self.desks.read(user) or Desk(user=user)
 
     def _seen_whole(self, job: Job) -> Seen:
+        site = self.sites.get(job.site)
         return Seen(
             job=job,
             desk=self._desk(job.ref.user),
-            site=self.sites.get(job.site),
+            site=site,
+            prospect=self._prospects(job.ref.user, [(job, site)]).get(job.ref.number),
             document=self.jobs.documents([(job.ref, job.revision)])[job.ref],
             told=None if job.told is None else self.jobs.tale(job.ref, job.told),
             exited=None if job.exited is None else self.jobs.tale(job.ref, job.exited),

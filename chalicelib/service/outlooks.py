@@ -37,9 +37,7 @@ class Outlooks:
     expected: Expectations
     _warm: dict[CollectionId, CollectionFacts] = field(default_factory=dict, repr=False)
 
-    def of(
-        self, user: UserId, jobs: Iterable[tuple[Job, Site | None]], now: datetime
-    ) -> Mapping[JobNumber, Prospect]:
+    def of(self, user: UserId, jobs: Iterable[tuple[Job, Site | None]], now: datetime) -> Mapping[JobNumber, Prospect]:
         """The prospects of the user's jobs, by number. Jobs alike in all that matters are thought about once."""
         found = [(job, site) for job, site in jobs]
         wanted = {each for job, site in found if site for each in collections_of(job, site.home)}

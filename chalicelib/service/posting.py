@@ -17,21 +17,22 @@ same key finds the posting and goes on from step 3 with the same numbers.
 from __future__ import annotations
 
 import secrets
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from chalicelib.core.document import Document
 from chalicelib.core.errors import Conflict, Fault, InFlight, Invalid
-from chalicelib.core.ids import JobNumber, JobRef
+from chalicelib.core.ids import JobNumber, JobRef, SiteId
 from chalicelib.core.keys import Caller
 from chalicelib.core.ports.bell import Bell
 from chalicelib.core.ports.clock import Clock
 from chalicelib.core.ports.jobs import Jobs, Posting, Postings
 from chalicelib.core.ports.places import Sites
 from chalicelib.core.posting import IN_FLIGHT, body_digest, contested, first_status, key_digest, read_documents
-from chalicelib.core.sites import check_for_site
+from chalicelib.core.sites import Site, check_for_site
 from chalicelib.service import fresh
+from chalicelib.service.outlooks import Outlooks, Prospect
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,6 +41,8 @@ class Posted:
 
     jobs: tuple[tuple[JobNumber, str], ...]
     replayed: bool
+    prospects: Mapping[JobNumber, Prospect]
+    """Whether the user's login session will last for each of them, as it is seen now."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,6 +54,7 @@ class PostJobs:
     sites: Sites
     bell: Bell
     clock: Clock
+    outlooks: Outlooks
 
     def post(self, caller: Caller, raw: object, key: str | None) -> Posted:
         """Commit the jobs of a request.
@@ -60,29 +64,32 @@ class PostJobs:
         :raises InFlight: the first request under this key is still being answered.
         """
         documents = read_documents(raw)
-        self._check_sites(caller, documents, many=isinstance(raw, dict) and "jobs" in raw)
+        sites = self._check_sites(caller, documents, many=isinstance(raw, dict) and "jobs" in raw)
         now = self.clock.now()
         posting, mine = self._begin(caller, raw, key, len(documents), now)
         answer = tuple((number, doc.name) for number, doc in zip(posting.numbers, documents, strict=True))
-        if posting.committed:
-            return Posted(jobs=answer, replayed=True)
-        if not mine and now - posting.started_at < IN_FLIGHT:
-            raise InFlight
         rows = [
             (first_status(doc, self._ref(caller, number), caller.username, index, posting.key, now), doc.raw)
             for index, (number, doc) in enumerate(zip(posting.numbers, documents, strict=True))
         ]
+        prospects = self.outlooks.of(caller.user, [(job, sites[job.site]) for job, _ in rows], now)
+        if posting.committed:
+            return Posted(jobs=answer, replayed=True, prospects=prospects)
+        if not mine and now - posting.started_at < IN_FLIGHT:
+            raise InFlight
         self.postings.put_rows(rows)
         self._note_targets(caller, posting, documents, now)
         self.postings.commit(posting, fresh.inbox_item(now, posting.numbers), self.clock.now())
         self.bell.ring(caller.user)
-        return Posted(jobs=answer, replayed=not mine)
+        return Posted(jobs=answer, replayed=not mine, prospects=prospects)
 
     def _ref(self, caller: Caller, number: JobNumber) -> JobRef:
         return JobRef(user=caller.user, number=number)
 
-    def _check_sites(self, caller: Caller, documents: Sequence[Document], *, many: bool) -> None:
-        """A site that the caller may not use does not exist for them."""
+    def _check_sites(
+        self, caller: Caller, documents: Sequence[Document], *, many: bool
+    ) -> Mapping[SiteId, Site | None]:
+        """The sites of the documents. One that the caller may not use does not exist for them."""
         sites = {name: self.sites.get(name) for name in {document.site for document in documents}}
         faults: list[Fault] = []
         for index, document in enumerate(documents):
@@ -94,6 +101,7 @@ class PostJobs:
                 check_for_site(document, site, pointer, faults)
         if faults:
             raise Invalid(tuple(faults))
+        return sites
 
     def _begin(self, caller: Caller, raw: object, key: str | None, count: int, now: datetime) -> tuple[Posting, bool]:
         """Find the posting of this key or put one; the flag tells whether it is this request's own."""

@@ -15,11 +15,13 @@ from transfer_twin import TransferTwin
 
 from chalicelib.adapters.memory.desks import MemoryBatches, MemoryBell, MemoryDesks
 from chalicelib.adapters.memory.jobs import MemoryJobs, MemoryPostings, MemorySiteQueue
-from chalicelib.adapters.memory.places import MemorySites
+from chalicelib.adapters.memory.places import MemoryCollections, MemorySites
 from chalicelib.adapters.memory.rows import MemoryRows
+from chalicelib.adapters.memory_logins import MemoryLogins
 from chalicelib.core.consent import LoginReason
 from chalicelib.core.desk import Desk
 from chalicelib.core.errors import LoginNeeded
+from chalicelib.core.forecast import Expectations
 from chalicelib.core.ids import CollectionId, JobNumber, JobRef, SiteId, UserId
 from chalicelib.core.job import Job
 from chalicelib.core.keys import JOBS, Caller, KeyKind, site_scope
@@ -28,6 +30,7 @@ from chalicelib.core.sites import Mount, Site
 from chalicelib.core.sync import read_sync
 from chalicelib.core.tokens import AccessToken
 from chalicelib.service.jobs import ManageJobs
+from chalicelib.service.outlooks import Outlooks
 from chalicelib.service.passing import Passing
 from chalicelib.service.posting import PostJobs
 from chalicelib.service.reconcile import Reconciler
@@ -157,8 +160,17 @@ class House:
             desks=self.desks, bell=self.bell, clock=self.clock, passing=passing, life=self.life
         )
         self.sweep = Sweep(desks=self.desks, bell=self.bell, clock=self.clock)
+        self.collections = MemoryCollections(self.rows)
+        self.logins = MemoryLogins()
+        self.expected = Expectations()
+        outlooks = Outlooks(profiles=self.logins, collections=self.collections, expected=self.expected)
         self.post_jobs = PostJobs(
-            jobs=self.jobs, postings=self.postings, sites=self.sites, bell=self.bell, clock=self.clock
+            jobs=self.jobs,
+            postings=self.postings,
+            sites=self.sites,
+            bell=self.bell,
+            clock=self.clock,
+            outlooks=outlooks,
         )
         self.manage = ManageJobs(
             jobs=self.jobs,
@@ -167,6 +179,7 @@ class House:
             sites=self.sites,
             bell=self.bell,
             clock=self.clock,
+            outlooks=outlooks,
         )
         self.syncing = Syncing(sites=self.sites, jobs=self.jobs, queue=queue, bell=self.bell, clock=self.clock)
         self.waking = Waking(desks=self.desks, jobs=self.jobs, bell=self.bell, clock=self.clock)
