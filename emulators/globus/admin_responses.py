@@ -83,7 +83,7 @@ def task_list(world: World, request: Request) -> Response:
     """Tasks on the caller's collections: live ones, or those that ended in a time; newest first."""
     with world.lock:
         who = caller(world, request)
-        tasks = [task for task in world.tasks.all() if _side(world, who, task) is not None]
+        tasks = [task for task in _asked(world, request) if _side(world, who, task) is not None]
         world.engine.settle([task for task in tasks if task.live])
         found = [task for task in tasks if _wanted(world, task, request)]
         keyed = sorted(((_key(task), task) for task in found), key=lambda each: each[0], reverse=True)
@@ -100,6 +100,19 @@ def task_list(world: World, request: Request) -> Response:
         )
 
 
+def _ids(request: Request) -> list[str]:
+    return [each for each in request.args.get("filter_task_id", "").split(",") if each]
+
+
+def _asked(world: World, request: Request) -> list[Task]:
+    """The tasks that are named, or all there are."""
+    ids = _ids(request)
+    if len(ids) > _MOST_IDS:
+        raise bad_request(f"filter_task_id takes at most {_MOST_IDS} ids")
+    named = [task for each in dict.fromkeys(ids) if (task := world.tasks.get(each)) is not None]
+    return named if ids else world.tasks.all()
+
+
 def _key(task: Task) -> str:
     state = "active" if task.completion_time is None else "complete"
     when = task.request_time if task.completion_time is None else task.completion_time
@@ -108,11 +121,8 @@ def _key(task: Task) -> str:
 
 def _wanted(world: World, task: Task, request: Request) -> bool:
     args = request.args
-    ids = [each for each in args.get("filter_task_id", "").split(",") if each]
-    if len(ids) > _MOST_IDS:
-        raise bad_request(f"filter_task_id takes at most {_MOST_IDS} ids")
-    if ids:
-        return task.id in ids
+    if _ids(request):
+        return True
     collection = args.get("filter_endpoint")
     sides: dict[str, list[str | None]] = {"source": [task.source], "destination": [task.destination]}
     places = sides.get(args.get("filter_endpoint_use", ""), [task.source, task.destination])

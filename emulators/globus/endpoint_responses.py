@@ -153,7 +153,7 @@ def endpoint_document(world: World, place: Place) -> Document:
         "force_verify": False,
         "french_english_bilingual": False,
         "https_server": None,
-        "in_use": any(collection.id in (t.source, t.destination) for t in world.tasks.all_live()),
+        "in_use": world.tasks.in_use(collection.id),
         "last_accessed_time": None,
         "local_user_info_available": False,
         "location": "Automatic",

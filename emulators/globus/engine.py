@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Collection, Iterable
 
 from emulators.globus import task_runs
 from emulators.globus.task_models import Task
@@ -30,7 +30,7 @@ class Engine:
 
     def submit(self, task: Task) -> None:
         self.world.tasks.add(task)
-        self._promote(task.owner)
+        self._promote(task)
 
     def cancel(self, task: Task, details: str, *, admin: str | None = None, message: str | None = None) -> None:
         """Ask a task to end. A queued one ends here; a running one when its run notices."""
@@ -42,13 +42,20 @@ class Engine:
 
     def settle(self, tasks: Iterable[Task]) -> None:
         """Wait until what is due for these tasks has happened; for no longer than the pace's patience."""
-        watched = list(tasks)
-        self._expire_queued(watched)
+        ids = {task.id for task in tasks}
+        self._settle(lambda: self._runs.keys() & ids)
+
+    def settle_owner(self, owner: str) -> None:
+        """The same for all tasks of a user."""
+        self._settle(lambda: self.world.tasks.running(owner))
+
+    def _settle(self, running: Callable[[], Collection[str]]) -> None:
+        self._expire_queued()
         patience = time.monotonic() + _PATIENCE[self.world.pace.kind]
         self.changed.notify_all()
-        while time.monotonic() < patience and any(self._due(task) for task in watched):
+        while time.monotonic() < patience and any(self._runs[each].due() for each in running()):
             self.changed.wait(_LOOK_AGAIN)
-            self._expire_queued(watched)
+            self._expire_queued()
 
     def wait_ended(self, task: Task, patience: float) -> bool:
         """Wait up to ``patience`` real seconds for a task to end."""
@@ -60,15 +67,9 @@ class Engine:
         """Something that a waiting run looks at has changed."""
         self.changed.notify_all()
 
-    def _due(self, task: Task) -> bool:
-        run = self._runs.get(task.id)
-        return run is not None and run.due()
-
-    def _expire_queued(self, tasks: list[Task]) -> None:
-        now = self.world.now()
-        for task in tasks:
-            if task.live and task.id not in self._runs and now >= task.deadline:
-                self.end(task, "expired", self.world.settings.expired_code, "The deadline has passed")
+    def _expire_queued(self) -> None:
+        for task in self.world.tasks.overdue(self.world.now()):
+            self.end(task, "expired", self.world.settings.expired_code, "The deadline has passed")
 
     # -- called by runs, with the lock held ----------------------------------------------------------------
 
@@ -87,19 +88,18 @@ class Engine:
         task.log(code, details, now, is_error=how != "done")
         self.world.tasks.ended(task)
         self._runs.pop(task.id, None)
-        self._promote(task.owner)
+        self._promote(task)
         self.changed.notify_all()
 
-    def _promote(self, owner: str) -> None:
-        if self.closing:
-            return
-        live = self.world.tasks.live(owner)
-        for kind in ("TRANSFER", "DELETE"):
-            mine = [task for task in live if task.type == kind]
-            running = sum(task.id in self._runs for task in mine)
-            waiting = [task for task in mine if task.id not in self._runs]
-            for task in waiting[: max(0, self.world.settings.active_tasks - running)]:
-                self._start(task)
+    def _promote(self, last: Task) -> None:
+        """Start what waits for its turn where a task has come or gone."""
+        lane = self.world.tasks.lane(last)
+        while not self.closing and len(lane.running) < self.world.settings.active_tasks:
+            task = lane.next()
+            if task is None:
+                return
+            lane.running[task.id] = task
+            self._start(task)
 
     def _start(self, task: Task) -> None:
         run = task_runs.Run(self, task)

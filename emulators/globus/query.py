@@ -6,8 +6,8 @@ A filter is clauses joined by ``/``, each ``key:value,value``. Values of names a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from typing import Any
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, TypeVar
 
 from werkzeug.datastructures import MultiDict
 
@@ -17,6 +17,7 @@ from emulators.globus.times import parse as parse_time
 
 Clause = tuple[str, list[str]]
 Test = Callable[[list[str], Any], bool]
+T = TypeVar("T")
 
 
 def clauses(text: str) -> list[Clause]:
@@ -123,12 +124,17 @@ def number(args: MultiDict[str, str], name: str, default: int, most: int | None 
     return value if most is None else min(value, most)
 
 
+def _as_it_is(document: Any) -> Document:
+    assert isinstance(document, dict)
+    return document
+
+
 def page(
-    documents: list[Document],
+    documents: Sequence[T],
     args: MultiDict[str, str],
     kind: str,
     most: int,
-    written: Callable[[Document], Document] = lambda document: document,
+    written: Callable[[T], Document] = _as_it_is,
 ) -> Document:
     """One page by limit and offset, with the total; ``written`` gives each document on it its final form."""
     limit, offset = number(args, "limit", min(most, 1000), most), number(args, "offset", 0)
@@ -143,14 +149,14 @@ def page(
     }
 
 
-def marked(documents: list[Document], args: MultiDict[str, str], kind: str) -> Document:
-    """One page by marker: ``next_marker`` is null at the end."""
+def marked(things: Sequence[T], args: MultiDict[str, str], kind: str, written: Callable[[T], Document]) -> Document:
+    """One page by marker, each thing on it ``written``: ``next_marker`` is null at the end."""
     start = number(args, "marker", 0)
     limit = number(args, "limit", 100, 1000) or 100
     after = start + limit
     return {
         "DATA_TYPE": kind,
-        "DATA": documents[start:after],
+        "DATA": [written(each) for each in things[start:after]],
         "marker": start,
-        "next_marker": after if after < len(documents) else None,
+        "next_marker": after if after < len(things) else None,
     }

@@ -101,20 +101,13 @@ def _task(
 
 def _refuse_conflict(world: World, task: Task) -> None:
     """Two live transfers of the same paths, or one task too many, are refused."""
-    world.engine.settle(world.tasks.live(task.owner))
-    live = world.tasks.live(task.owner)
-    if len(live) >= world.settings.pending_tasks:
+    world.engine.settle_owner(task.owner)
+    if world.tasks.pending(task.owner) >= world.settings.pending_tasks:
         raise TransferRefusal(
             409, "ClientError.Conflict.TooManyPendingJobs", "You have too many pending tasks, wait for some to end"
         )
-    pairs = task.pairs()
-    if task.type == "TRANSFER" and any(_conflict(world, pairs, each) for each in live if each.type == task.type):
+    if world.tasks.moving(task):
         raise TransferRefusal(409, "Conflict", "A transfer with identical paths has not yet completed")
-
-
-def _conflict(world: World, pairs: frozenset[tuple[str, str | None, str, str]], other: Task) -> bool:
-    theirs = other.pairs()
-    return pairs == theirs if world.settings.identical == "set" else bool(pairs & theirs)
 
 
 def _result(request: Request, task: Task, code: str) -> Document:

@@ -121,9 +121,12 @@ def event_list(world: World, request: Request, task_id: str) -> Response:
 
 def events_of(world: World, request: Request, task: Task) -> Document:
     wanted = query.clauses(request.args.get("filter", ""))
-    found = [documents.event_document(event) for event in reversed(task.events)]
-    found = [each for each in found if query.passes(each, wanted, _EVENT_TESTS)]
-    return query.page(found, request.args, "event_list", world.settings.list_limit)
+    found = [
+        event
+        for event in reversed(task.events)
+        if query.passes({"is_error": event.is_error, "code": event.code}, wanted, _EVENT_TESTS)
+    ]
+    return query.page(found, request.args, "event_list", world.settings.list_limit, documents.event_document)
 
 
 def successful_transfers(world: World, request: Request, task_id: str) -> Response:
@@ -135,7 +138,7 @@ def successful_transfers(world: World, request: Request, task_id: str) -> Respon
 def moved_of(request: Request, task: Task) -> Document:
     """The files that arrived; told when the task has ended."""
     moved = [] if task.live else task.moved
-    return query.marked([documents.moved_document(each) for each in moved], request.args, "successful_transfers")
+    return query.marked(moved, request.args, "successful_transfers", documents.moved_document)
 
 
 def skipped_errors(world: World, request: Request, task_id: str) -> Response:
@@ -146,7 +149,7 @@ def skipped_errors(world: World, request: Request, task_id: str) -> Response:
 
 def skipped_of(request: Request, task: Task) -> Document:
     skipped = [] if task.live else task.skipped
-    return query.marked([documents.skipped_document(each) for each in skipped], request.args, "skipped_errors")
+    return query.marked(skipped, request.args, "skipped_errors", documents.skipped_document)
 
 
 def pause_info(world: World, request: Request, task_id: str) -> Response:
@@ -195,5 +198,6 @@ def update(world: World, request: Request, task_id: str) -> Response:
             task.label = submissions.label(document)
         if document.get("deadline") is not None:
             task.deadline = submissions.deadline(document, world.now(), world.settings)
+            world.tasks.dated(task)
         world.engine.notify()
         return json_reply(result(request, "Updated", "Updated task successfully"))

@@ -42,7 +42,7 @@ class World:
         self.signer = Signer()
         self.attempts: dict[str, Attempt] = {}
         self.places = places
-        self.tasks = TaskBook()
+        self.tasks = TaskBook(config.settings)
         self.pauses = Pauses()
         self.bookmarks = Bookmarks()
         self.admin_cancels: dict[str, list[str]] = {}
