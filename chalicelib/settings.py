@@ -35,6 +35,10 @@ class Settings:
     allowed_identities: frozenset[str]
     sign_ins_per_address: int
     """How many sign-ins one network address may begin in ten minutes; terminals are counted apart."""
+    most_live_jobs: int
+    """How many jobs of one user may be live at once."""
+    most_live_bytes: int
+    """How many bytes the documents of one user's live jobs may have together."""
     retention: timedelta
     reconcile_life: timedelta
     """The time-out of the reconcile function, from its configuration."""
@@ -83,6 +87,8 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
         allowed_domains=_words(environment, "QSTAGE_ALLOWED_DOMAINS"),
         allowed_identities=_words(environment, "QSTAGE_ALLOWED_IDENTITIES"),
         sign_ins_per_address=_number(environment, "QSTAGE_SIGN_INS_PER_ADDRESS", 300),
+        most_live_jobs=_number(environment, "QSTAGE_MOST_LIVE_JOBS", 50_000),
+        most_live_bytes=_number(environment, "QSTAGE_MOST_LIVE_BYTES", 2**30),
         retention=timedelta(days=_number(environment, "QSTAGE_RETENTION_DAYS", 180)),
         reconcile_life=timedelta(seconds=_number(environment, "QSTAGE_RECONCILE_SECONDS", 120)),
         queue_wait=timedelta(hours=_number(environment, "QSTAGE_QUEUE_WAIT_HOURS", 24)),

@@ -110,12 +110,17 @@ class Services:
 
     @cached_property
     def post_jobs(self) -> PostJobs:
+        from chalicelib.adapters.dynamodb.holdings import HoldingTable
+        from chalicelib.core.holdings import Caps
+        from chalicelib.service.allowance import Allowance
         from chalicelib.service.posting import PostJobs
 
+        caps = Caps(jobs=self._settings.most_live_jobs, bytes=self._settings.most_live_bytes)
         return PostJobs(
             jobs=self._jobs,
             postings=self._postings,
             sites=self._sites,
+            allowance=Allowance(holdings=HoldingTable(self._jobs_table), caps=caps, clock=self.clock),
             bell=self._bell,
             clock=self.clock,
             outlooks=self._outlooks,

@@ -24,6 +24,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from chalicelib.core.consent import LoginReason, SessionDemand
+from chalicelib.core.holdings import Holding, Tally
 from chalicelib.core.ids import FIRST_NUMBER, BatchId, CollectionId, JobNumber, SubmissionId, TaskId, UserId
 from chalicelib.core.job import Stage
 
@@ -132,7 +133,15 @@ class Desk:
     seq: int = 0
     wake_at: datetime | None = None
     next_number: JobNumber = FIRST_NUMBER
+    held: Holding = field(default_factory=Holding)
+    """What the user's live jobs amount to, at most; see ``core.holdings``."""
+    counted_at: datetime | None = None
+    first_live: JobNumber = FIRST_NUMBER
     plan: Plan = field(default_factory=Plan)
+
+    @property
+    def tally(self) -> Tally:
+        return Tally(holding=self.held, counted_at=self.counted_at, first=self.first_live, next=self.next_number)
 
     def claimable(self, now: datetime) -> bool:
         """Whether a wake that arrives now is for anything."""

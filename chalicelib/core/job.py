@@ -154,6 +154,8 @@ class Job:
     tags: Mapping[str, str] = field(default_factory=dict)
     journey: Journey | None = None
     """What forecasts and listings need of its document; None in a status from before it was kept."""
+    size: int = 0
+    """Bytes of its document as it is stored."""
 
     @property
     def in_flight(self) -> tuple[Leg, ...]:

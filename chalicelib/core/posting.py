@@ -37,7 +37,7 @@ def _read_all(entries: Sequence[tuple[str, Any]]) -> tuple[Document, ...]:
     faults: list[Fault] = []
     documents = []
     for pointer, raw in entries:
-        size = len(json.dumps(raw, ensure_ascii=False, separators=(",", ":")).encode(errors="replace"))
+        size = document_size(raw)
         if size > LARGEST:
             faults.append(Fault(pointer, f"is {size} bytes of JSON; a document may have {LARGEST}"))
             continue
@@ -68,7 +68,13 @@ def first_status(document: Document, ref: JobRef, owner: str, index: int, postin
         trail=(Mark(version=1, at=now, code="submitted", state=State.NEW),),
         tags=dict(document.tags),
         journey=journey_of(document),
+        size=document_size(document.raw),
     )
+
+
+def document_size(raw: object) -> int:
+    """The bytes of a document as it is stored: JSON without blanks, in UTF-8."""
+    return len(json.dumps(raw, ensure_ascii=False, separators=(",", ":")).encode(errors="replace"))
 
 
 def body_digest(raw: object) -> str:

@@ -3,11 +3,13 @@
 The order makes it whole or nothing, and safe to repeat:
 
 1. validate everything; nothing is written for a request with a fault;
-2. take numbers, and put the posting under the idempotency key: it names the numbers;
+2. take numbers, check the caps (``service.allowance``), and put the posting under the idempotency key: it names
+   the numbers;
 3. put each document and first status, if absent;
 4. note the places that outputs go to; a place that a live job writes to is a conflict. The rows come first, so
    that whoever finds a note finds its job as well;
-5. in one transaction: the posting is committed, the inbox names the jobs, the desk is woken;
+5. in one transaction: the posting is committed, the inbox names the jobs, the desk is woken, and
+   its tally is raised, if it leaves room;
 6. ring.
 
 Rows without a committed posting are nobody's jobs: they are not shown and never planned. A repeat under the
@@ -22,17 +24,29 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from chalicelib.core.document import Document
-from chalicelib.core.errors import Conflict, Fault, InFlight, Invalid
+from chalicelib.core.errors import Conflict, FarSide, Fault, InFlight, Invalid
+from chalicelib.core.holdings import Holding
 from chalicelib.core.ids import JobNumber, JobRef, SiteId
 from chalicelib.core.keys import Caller
 from chalicelib.core.ports.bell import Bell
 from chalicelib.core.ports.clock import Clock
-from chalicelib.core.ports.jobs import Jobs, Posting, Postings
+from chalicelib.core.ports.jobs import Commit, Jobs, Posting, Postings
 from chalicelib.core.ports.places import Sites
-from chalicelib.core.posting import IN_FLIGHT, body_digest, contested, first_status, key_digest, read_documents
+from chalicelib.core.posting import (
+    IN_FLIGHT,
+    body_digest,
+    contested,
+    document_size,
+    first_status,
+    key_digest,
+    read_documents,
+)
 from chalicelib.core.sites import Site, check_for_site
 from chalicelib.service import fresh
+from chalicelib.service.allowance import Allowance
 from chalicelib.service.outlooks import Outlooks, Prospect
+
+_TRIES = 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,6 +66,7 @@ class PostJobs:
     jobs: Jobs
     postings: Postings
     sites: Sites
+    allowance: Allowance
     bell: Bell
     clock: Clock
     outlooks: Outlooks
@@ -61,12 +76,14 @@ class PostJobs:
 
         :raises Invalid: every fault of every document, or a key that was used for another request.
         :raises Conflict: an output would go where a live job's output goes.
+        :raises TooMany: they would be more live jobs, or larger documents, than the caller may have.
         :raises InFlight: the first request under this key is still being answered.
         """
         documents = read_documents(raw)
         sites = self._check_sites(caller, documents, many=isinstance(raw, dict) and "jobs" in raw)
         now = self.clock.now()
-        posting, mine = self._begin(caller, raw, key, len(documents), now)
+        adds = Holding(jobs=len(documents), bytes=sum(document_size(document.raw) for document in documents))
+        posting, mine = self._begin(caller, raw, key, adds, now)
         answer = tuple((number, doc.name) for number, doc in zip(posting.numbers, documents, strict=True))
         rows = [
             (first_status(doc, self._ref(caller, number), caller.username, index, posting.key, now), doc.raw)
@@ -79,9 +96,20 @@ class PostJobs:
             raise InFlight
         self.postings.put_rows(rows)
         self._note_targets(caller, posting, documents, now)
-        self.postings.commit(posting, fresh.inbox_item(now, posting.numbers), self.clock.now())
+        self._commit(posting, adds)
         self.bell.ring(caller.user)
         return Posted(jobs=answer, replayed=not mine, prospects=prospects)
+
+    def _commit(self, posting: Posting, adds: Holding) -> None:
+        """Commit within the caps. What the desk's tally does not allow may be allowed by a count."""
+        for _ in range(_TRIES):
+            now = self.clock.now()
+            fact = fresh.inbox_item(now, posting.numbers)
+            if self.postings.commit(posting, fact, now, adds, self.allowance.caps) is not Commit.FULL:
+                return
+            self.allowance.check(posting.user, adds, posting=posting.key)
+            self.allowance.include(posting.user, min(posting.numbers))
+        raise FarSide("dynamodb", "Collision", "Other requests of yours were being answered.", transient=True)
 
     def _ref(self, caller: Caller, number: JobNumber) -> JobRef:
         return JobRef(user=caller.user, number=number)
@@ -103,17 +131,23 @@ class PostJobs:
             raise Invalid(tuple(faults))
         return sites
 
-    def _begin(self, caller: Caller, raw: object, key: str | None, count: int, now: datetime) -> tuple[Posting, bool]:
-        """Find the posting of this key or put one; the flag tells whether it is this request's own."""
+    def _begin(
+        self, caller: Caller, raw: object, key: str | None, adds: Holding, now: datetime
+    ) -> tuple[Posting, bool]:
+        """Find the posting of this key or put one; the flag tells whether it is this request's own.
+
+        A request that goes beyond a cap is refused here, before anything of it is stored.
+        """
         digest = secrets.token_hex(20) if key is None else key_digest(caller.user, "jobs", key)
         body = body_digest(raw)
         posting = None if key is None else self.postings.find(caller.user, digest)
         mine = False
         if posting is None:
-            numbers = tuple(self.postings.numbers(caller.user, count))
-            own = Posting(user=caller.user, key=digest, body=body, numbers=numbers, started_at=now)
+            taken = self.postings.numbers(caller.user, adds.jobs)
+            self.allowance.check(caller.user, adds, taken.tally)
+            own = Posting(user=caller.user, key=digest, body=body, numbers=taken.numbers, started_at=now)
             posting = self.postings.begin(own)
-            mine = posting.numbers == numbers
+            mine = posting.numbers == taken.numbers
         if posting.body != body:
             fault = Fault("", "this Idempotency-Key was used for another request; use a new one")
             raise Invalid((fault,), code="idempotency-mismatch")

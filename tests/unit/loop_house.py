@@ -14,6 +14,7 @@ from typing import Any, cast
 from transfer_twin import TransferTwin
 
 from chalicelib.adapters.memory.desks import MemoryBatches, MemoryBell, MemoryDesks
+from chalicelib.adapters.memory.holdings import MemoryHoldings
 from chalicelib.adapters.memory.jobs import MemoryJobs, MemoryPostings, MemorySiteQueue
 from chalicelib.adapters.memory.places import MemoryCollections, MemorySites
 from chalicelib.adapters.memory.rows import MemoryRows
@@ -22,6 +23,7 @@ from chalicelib.core.consent import LoginReason
 from chalicelib.core.desk import Desk
 from chalicelib.core.errors import LoginNeeded
 from chalicelib.core.forecast import Expectations
+from chalicelib.core.holdings import Caps
 from chalicelib.core.ids import CollectionId, JobNumber, JobRef, SiteId, UserId
 from chalicelib.core.job import Job
 from chalicelib.core.keys import JOBS, Caller, KeyKind, site_scope
@@ -29,6 +31,7 @@ from chalicelib.core.lifecycle import faults_of
 from chalicelib.core.sites import Mount, Site
 from chalicelib.core.sync import read_sync
 from chalicelib.core.tokens import AccessToken
+from chalicelib.service.allowance import Allowance
 from chalicelib.service.jobs import ManageJobs
 from chalicelib.service.outlooks import Outlooks
 from chalicelib.service.passing import Passing
@@ -61,6 +64,9 @@ def a_caller(user: UserId, username: str, *scopes: str) -> Caller:
 ADA = a_caller(UserId("11111111-1111-4111-8111-111111111111"), "ada@uni.example")
 BOB = a_caller(UserId("22222222-2222-4222-8222-222222222222"), "bob@uni.example")
 AGENT = a_caller(ADA.user, ADA.username, site_scope(THETA))
+
+
+ROOM = Caps(jobs=50_000, bytes=2**30)
 
 
 class CrashNow(BaseException):
@@ -131,6 +137,7 @@ class House:
     time_left: Callable[[], timedelta] = lambda: PLENTY
     clock: Now = field(default_factory=Now)
     gate: Callable[[str, str], None] = lambda call, moment: None
+    caps: Caps = ROOM
 
     def __post_init__(self) -> None:
         self.rows = MemoryRows(self.lag)
@@ -141,6 +148,7 @@ class House:
         self.batches = cast(MemoryBatches, Gated(MemoryBatches(self.rows), "batches", self))
         self.jobs = cast(MemoryJobs, Gated(MemoryJobs(self.rows, self.clock), "jobs", self))
         self.postings = cast(MemoryPostings, Gated(MemoryPostings(self.rows), "postings", self))
+        self.holdings = cast(MemoryHoldings, Gated(MemoryHoldings(self.rows), "holdings", self))
         self.bell = cast(MemoryBell, Gated(self.rung, "bell", self))
         self.sites = MemorySites(self.rows)
         transfer = cast(TransferTwin, Gated(self.globus, "globus", self))
@@ -168,6 +176,7 @@ class House:
             jobs=self.jobs,
             postings=self.postings,
             sites=self.sites,
+            allowance=Allowance(holdings=self.holdings, caps=self.caps, clock=self.clock),
             bell=self.bell,
             clock=self.clock,
             outlooks=outlooks,

@@ -84,6 +84,7 @@ jobs = st.builds(
     trail=st.lists(marks, max_size=5).map(tuple),
     tags=st.dictionaries(words, words, max_size=3),
     journey=st.none() | journeys,
+    size=st.integers(0, 400_000),
 )
 
 

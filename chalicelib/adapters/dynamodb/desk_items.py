@@ -1,6 +1,7 @@
 """How desks, inbox items and batches look as items. The one place that knows their attributes.
 
 DESK       v · seq · wake_at, wake_shard (both or neither: the keys of the index ``wake``) · next_number
+           live_jobs · live_bytes · counted_at · first_live: the tally of ``core.holdings``
            plan (JSON) · plan_version; what a desk does not have yet has its first value
 I#<id>     v · nums · login
 B#<id>     v · submission · route (JSON) · members · deadline · careful
@@ -18,6 +19,7 @@ from chalicelib.adapters.dynamodb.encoding import (
     SCHEMA,
     json_text,
     key,
+    maybe_micros,
     maybe_moment,
     micros,
     moment,
@@ -29,6 +31,7 @@ from chalicelib.adapters.dynamodb.plain import to_plain, to_record
 from chalicelib.adapters.dynamodb.table import Table, Write
 from chalicelib.core.batch import Batch, Member
 from chalicelib.core.desk import Desk, InboxItem, Plan, Route
+from chalicelib.core.holdings import Caps, Holding, Tally
 from chalicelib.core.ids import FIRST_NUMBER, BatchId, JobNumber, SubmissionId, UserId
 from chalicelib.core.shards import wake_shard
 
@@ -46,6 +49,9 @@ def read_desk(item: Mapping[str, Any]) -> Desk:
         seq=item.get("seq", 0),
         wake_at=maybe_moment(item.get("wake_at")),
         next_number=JobNumber(item.get("next_number", FIRST_NUMBER)),
+        held=Holding(jobs=item.get("live_jobs", 0), bytes=item.get("live_bytes", 0)),
+        counted_at=maybe_moment(item.get("counted_at")),
+        first_live=JobNumber(item.get("first_live", FIRST_NUMBER)),
         plan=plan,
     )
 
@@ -65,11 +71,62 @@ def plan_values(plan: Plan) -> dict[str, Any]:
 
 def record(table: Table, user: UserId, fact: InboxItem, now: datetime) -> list[Write]:
     """The two writes by which every writer tells the planner of a fact; the desk is made if there is none."""
-    wake = Piece(
+    return [table.put(write_fact(user, fact)), table.update(desk_key(user), _wake(user, now))]
+
+
+def record_jobs(table: Table, user: UserId, fact: InboxItem, now: datetime, adds: Holding, caps: Caps) -> list[Write]:
+    """As ``record``, of a fact that brings live jobs: the tally is raised, if it leaves room."""
+    wake = _wake(user, now)
+    change = Piece(
+        f"{wake.text}, #live_jobs :jobs, #live_bytes :bytes",
+        {**wake.values, "jobs": adds.jobs, "bytes": adds.bytes},
+    )
+    first = "attribute_not_exists(#live_jobs) OR " if caps.allow(adds) else ""
+    # Two POSTs at once cannot both take the last room; and a count must not pass over jobs that it did not see.
+    room = Piece(
+        f"({first}#live_jobs <= :most_jobs) AND ({first}#live_bytes <= :most_bytes)",
+        {"most_jobs": caps.jobs - adds.jobs, "most_bytes": caps.bytes - adds.bytes},
+    )
+    seen = Piece("attribute_not_exists(#first_live) OR #first_live <= :number", {"number": min(fact.numbers)})
+    return [table.put(write_fact(user, fact)), table.update(desk_key(user), change, room, seen)]
+
+
+def _wake(user: UserId, now: datetime) -> Piece:
+    return Piece(
         "SET #wake_at = :wake_at, #wake_shard = :wake_shard, #v = :v ADD #seq :one",
         {**wake_values(user, now), "v": SCHEMA, "one": 1},
     )
-    return [table.put(write_fact(user, fact)), table.update(desk_key(user), wake)]
+
+
+def keep_tally(table: Table, user: UserId, tally: Tally, was: Tally) -> Write:
+    """Store a tally that comes of a count over the one that was read."""
+    assert tally.counted_at is not None, "it comes of a count"
+    change = Piece(
+        "SET #live_jobs = :jobs, #live_bytes = :bytes, #counted_at = :counted, #first_live = :first",
+        {
+            "jobs": tally.holding.jobs,
+            "bytes": tally.holding.bytes,
+            "counted": micros(tally.counted_at),
+            "first": tally.first,
+        },
+    )
+    # What was counted is the whole truth only if no POST was committed, and nobody else counted, meanwhile.
+    return table.update(
+        desk_key(user),
+        change,
+        _still("live_jobs", was.holding.jobs, 0),
+        _still("live_bytes", was.holding.bytes, 0),
+        _still("counted_at", maybe_micros(was.counted_at), None),
+        _still("first_live", was.first, FIRST_NUMBER),
+    )
+
+
+def _still(name: str, value: int | None, first: int | None) -> Piece:
+    """The attribute is as it was; one that is not there has its first value."""
+    if value is None:
+        return Piece(f"attribute_not_exists(#{name})")
+    same = Piece(f"#{name} = :was_{name}", {f"was_{name}": value})
+    return same if value != first else Piece(f"attribute_not_exists(#{name}) OR {same.text}", same.values)
 
 
 def fact_key(user: UserId, fact: str) -> dict[str, Any]:

@@ -7,7 +7,7 @@ and trail as JSON arrays, the trail's moments as microseconds since the job's cr
     v schema · n version · r revision · s state · si site · ow owner · na name · ix index · c created_at
     u updated_at · l legs · e epoch · lu leased_until · ni native_id · oc outcome · x exit_code · fs failed_stage
     er error · to told · xd exited · cr cancel_requested · h hold · cl cleanup · w waiting_for · p posted
-    t trail · tg tags · j journey · expires · site_bucket, site_due: the keys of the index ``site``
+    t trail · tg tags · j journey · b size · expires · site_bucket, site_due: the keys of the index ``site``
 """
 
 from __future__ import annotations
@@ -103,6 +103,7 @@ def write_job(job: Job, retention: timedelta) -> dict[str, Any]:
         "t": json_text([_write_mark(mark, job.created_at) for mark in job.trail]) if job.trail else None,
         "tg": json_text(job.tags) if job.tags else None,
         "j": json_text(_write_journey(job.journey)) if job.journey else None,
+        "b": job.size or None,
         "expires": expiry(job.updated_at + retention) if job.state.final else None,
         **_site_keys(job),
     }
@@ -142,6 +143,7 @@ def read_job(item: Mapping[str, Any], now: datetime) -> Job | None:
         trail=tuple(_read_mark(created, *mark) for mark in json.loads(item.get("t", "[]"))),
         tags=json.loads(item.get("tg", "{}")),
         journey=_read_journey(*json.loads(item["j"])) if "j" in item else None,
+        size=item.get("b", 0),
     )
 
 

@@ -27,10 +27,11 @@ from chalicelib.adapters.dynamodb.encoding import (
 from chalicelib.adapters.dynamodb.expressions import Piece
 from chalicelib.adapters.dynamodb.table import MOST_TOGETHER, Refused, Table, Write
 from chalicelib.core.desk import InboxItem
+from chalicelib.core.holdings import Caps, Holding
 from chalicelib.core.ids import FIRST_NUMBER, JobNumber, UserId
 from chalicelib.core.job import Job
 from chalicelib.core.ports.clock import Clock
-from chalicelib.core.ports.jobs import Posting
+from chalicelib.core.ports.jobs import Commit, Posting, Taken
 
 
 class PostingTable:
@@ -39,7 +40,7 @@ class PostingTable:
     def __init__(self, table: Table, clock: Clock, retention: timedelta) -> None:
         self._table, self._clock, self._retention = table, clock, retention
 
-    def numbers(self, user: UserId, count: int) -> Sequence[JobNumber]:
+    def numbers(self, user: UserId, count: int) -> Taken:
         take = Piece(
             "SET #next_number = if_not_exists(#next_number, :first) + :count, #v = :v",
             {"first": FIRST_NUMBER, "count": count, "v": SCHEMA},
@@ -47,7 +48,8 @@ class PostingTable:
         desk = self._table.write(self._table.update(desk_items.desk_key(user), take), returning=True)
         assert not isinstance(desk, Refused), "the write has no condition"
         beyond = int(desk["next_number"])
-        return [JobNumber(number) for number in range(beyond - count, beyond)]
+        numbers = tuple(JobNumber(number) for number in range(beyond - count, beyond))
+        return Taken(numbers=numbers, tally=desk_items.read_desk(desk).tally)
 
     def begin(self, posting: Posting) -> Posting:
         # The first request under a key decides which jobs it stands for; a repeat must go on with those.
@@ -56,11 +58,11 @@ class PostingTable:
         if not isinstance(answer, Refused):
             return posting
         assert answer.stored is not None, "only an item that is there can be in the way"
-        return _read_posting(answer.stored)
+        return read_posting(answer.stored)
 
     def find(self, user: UserId, key: str) -> Posting | None:
-        found = self._table.get(_posting_key(user, key))
-        return None if found is None else _read_posting(found)
+        found = self._table.get(posting_key(user, key))
+        return None if found is None else read_posting(found)
 
     def put_rows(self, rows: Sequence[tuple[Job, Mapping[str, Any]]]) -> None:
         """The documents first, so that no status is without its own. A repeat puts the same documents again.
@@ -89,15 +91,17 @@ class PostingTable:
                 return
             statuses = [write for place, write in enumerate(statuses) if place not in there]
 
-    def commit(self, posting: Posting, fact: InboxItem, now: datetime) -> bool:
+    def commit(self, posting: Posting, fact: InboxItem, now: datetime, adds: Holding, caps: Caps) -> Commit:
         # Once only: a second commit would wake the planner for jobs that it may have finished with.
         pending = Piece("#done = :pending", {"pending": False})
         done = Piece(
             "SET #done = :done, #expires = :expires",
             {"done": True, "expires": words_expire(now, self._retention)},
         )
-        commit = self._table.update(_posting_key(posting.user, posting.key), done, pending)
-        return not self._table.transact([commit, *desk_items.record(self._table, posting.user, fact, now)])
+        commit = self._table.update(posting_key(posting.user, posting.key), done, pending)
+        told = desk_items.record_jobs(self._table, posting.user, fact, now, adds, caps)
+        failed = self._table.transact([commit, *told])
+        return Commit.DONE if not failed else Commit.ALREADY if 0 in failed else Commit.FULL
 
     def claim_target(self, user: UserId, target: str, number: JobNumber, instead_of: JobNumber | None) -> JobNumber:
         # Nobody writes there, or this job itself does, or one of which the caller knows that it no longer will.
@@ -114,13 +118,13 @@ class PostingTable:
         return JobNumber(answer.stored["num"])
 
 
-def _posting_key(user: UserId, posting: str) -> dict[str, Any]:
+def posting_key(user: UserId, posting: str) -> dict[str, Any]:
     return key(user, f"P#{posting}")
 
 
 def _write_posting(posting: Posting) -> dict[str, Any]:
     return {
-        **_posting_key(posting.user, posting.key),
+        **posting_key(posting.user, posting.key),
         "v": SCHEMA,
         "body": posting.body,
         "nums": write_numbers(posting.numbers),
@@ -129,7 +133,7 @@ def _write_posting(posting: Posting) -> dict[str, Any]:
     }
 
 
-def _read_posting(item: Mapping[str, Any]) -> Posting:
+def read_posting(item: Mapping[str, Any]) -> Posting:
     return Posting(
         user=UserId(item["user"]),
         key=item["sk"].partition("#")[2],

@@ -82,16 +82,28 @@ class Table:
         return found
 
     def query(
-        self, condition: Piece, *, index: str | None = None, newest_first: bool = False, page: int | None = None
+        self,
+        condition: Piece,
+        *,
+        index: str | None = None,
+        newest_first: bool = False,
+        page: int | None = None,
+        only: Piece | None = None,
+        fields: Sequence[str] = (),
     ) -> Iterator[dict[str, Any]]:
         """Yield the items of one partition in the order of their sort key, fetched page by page as they are taken.
 
         Of the table the read is strong, of an index it cannot be. ``page`` is the most rows one call may read.
+        ``only`` passes over items and ``fields`` leaves out attributes where the table is: what is not sent is
+        paid for all the same.
         """
         request: dict[str, Any] = {"TableName": self._name, "ScanIndexForward": not newest_first}
         request |= {"IndexName": index} if index is not None else {"ConsistentRead": True}
         request |= {"Limit": page} if page is not None else {}
-        request |= arguments(KeyConditionExpression=condition)
+        expressions = {"KeyConditionExpression": condition}
+        expressions |= {"FilterExpression": only} if only is not None else {}
+        expressions |= {"ProjectionExpression": Piece(", ".join(f"#{name}" for name in fields))} if fields else {}
+        request |= arguments(**expressions)
         while True:
             answer = self._call("query", **request)
             yield from (from_item(item) for item in answer["Items"])

@@ -10,11 +10,12 @@ from typing import Any
 
 from chalicelib.adapters.memory.rows import JobRow, MemoryRows
 from chalicelib.core.desk import Desk, InboxItem
+from chalicelib.core.holdings import Caps, Holding
 from chalicelib.core.ids import JobNumber, JobRef, SiteId, UserId
 from chalicelib.core.job import Job
 from chalicelib.core.listing import read_marker, turn_page
 from chalicelib.core.ports.clock import Clock
-from chalicelib.core.ports.jobs import Page, Posting, Tale, Wanted
+from chalicelib.core.ports.jobs import Commit, Page, Posting, Taken, Tale, Wanted
 from chalicelib.core.site_queue import Kind
 
 RETENTION = timedelta(days=180)
@@ -85,11 +86,13 @@ class MemoryPostings:
     def __init__(self, rows: MemoryRows) -> None:
         self._rows = rows
 
-    def numbers(self, user: UserId, count: int) -> Sequence[JobNumber]:
+    def numbers(self, user: UserId, count: int) -> Taken:
         with self._rows.writing():
             desk = self._rows.desks.get(user, Desk(user=user))
-            self._rows.put_desk(replace(desk, next_number=JobNumber(desk.next_number + count)))
-            return [JobNumber(desk.next_number + index) for index in range(count)]
+            after = replace(desk, next_number=JobNumber(desk.next_number + count))
+            self._rows.put_desk(after)
+            numbers = tuple(JobNumber(desk.next_number + index) for index in range(count))
+            return Taken(numbers=numbers, tally=after.tally)
 
     def begin(self, posting: Posting) -> Posting:
         with self._rows.writing():
@@ -106,16 +109,21 @@ class MemoryPostings:
                 if job.ref not in self._rows.jobs:
                     self._rows.put_job(JobRow(job, None))
 
-    def commit(self, posting: Posting, fact: InboxItem, now: datetime) -> bool:
+    def commit(self, posting: Posting, fact: InboxItem, now: datetime, adds: Holding, caps: Caps) -> Commit:
         key = (posting.user, posting.key)
         with self._rows.lock:
             stored = self._rows.postings.get(key)
             if stored is None or stored.committed:
-                return False
+                return Commit.ALREADY
+            desk = self._rows.desks.get(posting.user, Desk(user=posting.user))
+            held = desk.held + adds
+            if not caps.allow(held) or desk.first_live > min(fact.numbers):
+                return Commit.FULL
             with self._rows.writing():
                 self._rows.postings[key] = replace(stored, committed=True)
+                self._rows.put_desk(replace(desk, held=held))
                 self._rows.put_fact(posting.user, fact, now)
-            return True
+            return Commit.DONE
 
     def claim_target(self, user: UserId, target: str, number: JobNumber, instead_of: JobNumber | None) -> JobNumber:
         with self._rows.writing():

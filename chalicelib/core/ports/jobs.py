@@ -6,12 +6,14 @@ conditional on it, and answers whether it took place.
 
 from __future__ import annotations
 
+import enum
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Protocol
 
 from chalicelib.core.desk import InboxItem
+from chalicelib.core.holdings import Caps, Holding, Tally
 from chalicelib.core.ids import JobNumber, JobRef, SiteId, UserId
 from chalicelib.core.job import Job
 
@@ -38,6 +40,24 @@ class Posting:
     numbers: tuple[JobNumber, ...]
     started_at: datetime
     committed: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Taken:
+    """Fresh numbers, and the tally of the desk that they were taken from."""
+
+    numbers: tuple[JobNumber, ...]
+    tally: Tally
+
+
+class Commit(enum.StrEnum):
+    """What became of a commit; nothing is written unless it is DONE."""
+
+    DONE = "done"
+    ALREADY = "already"
+    """The posting is committed, or was never begun."""
+    FULL = "full"
+    """The tally on the desk does not leave room for it, or says that jobs with such numbers are not live."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,7 +123,7 @@ class Jobs(Protocol):
 class Postings(Protocol):
     """The commit of a POST: see ``service.posting`` for the order of the calls."""
 
-    def numbers(self, user: UserId, count: int) -> Sequence[JobNumber]:
+    def numbers(self, user: UserId, count: int) -> Taken:
         """Take ``count`` fresh numbers from the user's desk, which is made if there is none. Never repeats."""
         ...
 
@@ -119,11 +139,8 @@ class Postings(Protocol):
         """Put each status and document (as sent) that is not there yet. Safe to repeat."""
         ...
 
-    def commit(self, posting: Posting, fact: InboxItem, now: datetime) -> bool:
-        """Mark the posting committed, put the inbox item, and wake the desk, in one transaction.
-
-        False if it is committed already.
-        """
+    def commit(self, posting: Posting, fact: InboxItem, now: datetime, adds: Holding, caps: Caps) -> Commit:
+        """Mark the posting committed, put the inbox item, wake the desk and raise its tally, in one transaction."""
         ...
 
     def claim_target(self, user: UserId, target: str, number: JobNumber, instead_of: JobNumber | None) -> JobNumber:

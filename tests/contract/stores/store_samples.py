@@ -88,6 +88,7 @@ def a_full_job(at: JobRef) -> Job:
             Mark(version=2, at=NOON + timedelta(days=40), code="queued", state=State.QUEUED, note="4711.theta"),
         ),
         tags={"run": "7", "größe": "☃"},
+        size=1234,
     )
 
 

@@ -9,12 +9,16 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from store_samples import NOON, a_fact, a_job, at_once, new_user, ref
 
+from chalicelib.core.holdings import Caps, Holding
 from chalicelib.core.ids import JobNumber, UserId
 from chalicelib.core.job import State
-from chalicelib.core.ports.jobs import Posting
+from chalicelib.core.ports.jobs import Commit, Posting
 
 if TYPE_CHECKING:
     from conftest import Stores
+
+TWO = Holding(jobs=2, bytes=200)
+ROOM = Caps(jobs=50_000, bytes=2**30)
 
 
 def a_posting(user: UserId, **fields: Any) -> Posting:
@@ -24,17 +28,17 @@ def a_posting(user: UserId, **fields: Any) -> Posting:
 
 def test_numbers_begin_at_1001_and_go_on_without_a_gap(stores: Stores) -> None:
     user = new_user()
-    assert list(stores.postings.numbers(user, 1)) == [1001]
-    assert list(stores.postings.numbers(user, 3)) == [1002, 1003, 1004]
+    assert list(stores.postings.numbers(user, 1).numbers) == [1001]
+    assert list(stores.postings.numbers(user, 3).numbers) == [1002, 1003, 1004]
     desk = stores.desks.read(user)
     assert desk is not None
     assert (desk.next_number, desk.seq, desk.wake_at, desk.plan.version) == (1005, 0, None, 0)
-    assert list(stores.postings.numbers(new_user(), 2)) == [1001, 1002]
+    assert list(stores.postings.numbers(new_user(), 2).numbers) == [1001, 1002]
 
 
 def test_numbers_taken_at_once_are_never_the_same(stores: Stores) -> None:
     user = new_user()
-    taken = at_once([lambda size=size: list(stores.postings.numbers(user, size)) for size in range(1, 11)])  # type: ignore[misc]
+    taken = at_once([lambda size=size: list(stores.postings.numbers(user, size).numbers) for size in range(1, 11)])  # type: ignore[misc]
     assert sorted(number for numbers in taken for number in numbers) == list(range(1001, 1056))
 
 
@@ -87,8 +91,8 @@ def test_a_commit_wakes_the_desk_and_tells_the_planner_once(stores: Stores) -> N
     stores.postings.begin(posting)
     later = NOON + timedelta(seconds=2)
     fact = a_fact(numbers=posting.numbers)
-    assert stores.postings.commit(posting, fact, later)
-    assert not stores.postings.commit(posting, a_fact(1002), later + timedelta(seconds=1))
+    assert stores.postings.commit(posting, fact, later, TWO, ROOM) is Commit.DONE
+    assert stores.postings.commit(posting, a_fact(1002), later + timedelta(seconds=1), TWO, ROOM) is Commit.ALREADY
     desk = stores.desks.read(posting.user)
     assert desk is not None
     assert (desk.seq, desk.wake_at) == (1, later)
@@ -98,7 +102,7 @@ def test_a_commit_wakes_the_desk_and_tells_the_planner_once(stores: Stores) -> N
 
 def test_a_posting_that_was_never_begun_cannot_be_committed(stores: Stores) -> None:
     posting = a_posting(new_user())
-    assert not stores.postings.commit(posting, a_fact(), NOON)
+    assert stores.postings.commit(posting, a_fact(), NOON, TWO, ROOM) is Commit.ALREADY
     assert stores.desks.read(posting.user) is None
     assert list(stores.desks.inbox(posting.user, 10)) == []
 
@@ -107,12 +111,12 @@ def test_of_many_who_commit_at_once_one_does(stores: Stores) -> None:
     posting = a_posting(new_user())
     stores.postings.begin(posting)
     facts = [a_fact(number) for number in range(1001, 1007)]
-    answers = at_once([lambda fact=fact: stores.postings.commit(posting, fact, NOON) for fact in facts])  # type: ignore[misc]
+    answers = at_once([lambda fact=fact: stores.postings.commit(posting, fact, NOON, TWO, ROOM) for fact in facts])  # type: ignore[misc]
     desk = stores.desks.read(posting.user)
-    assert answers.count(True) == 1
+    assert answers.count(Commit.DONE) == 1
     assert desk is not None
     assert desk.seq == 1
-    assert list(stores.desks.inbox(posting.user, 10)) == [facts[answers.index(True)]]
+    assert list(stores.desks.inbox(posting.user, 10)) == [facts[answers.index(Commit.DONE)]]
 
 
 def test_a_target_belongs_to_the_job_that_is_noted_until_another_is_named_instead(stores: Stores) -> None:
