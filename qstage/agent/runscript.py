@@ -33,6 +33,9 @@ NATIVE_ID = {
 }
 """Where a job finds the native id that PSI/J knows it by."""
 
+_DROPPED = "SLURM_EXPORT_ENV|SLURM_GET_USER_ENV"
+"""How the batch script itself was given its environment. Left in, they would keep the job's from its own ``srun``."""
+
 _FAMILIES = {
     "cobalt": "COBALT_*",
     "slurm": "SLURM_*|SLURMD_*",
@@ -66,6 +69,7 @@ fi
 kept=()
 for name in $(compgen -e); do
     case "$name" in
+        {dropped}) ;;
         {kept}) kept+=("$name=${{!name}}") ;;
     esac
 done
@@ -107,6 +111,7 @@ def render(lease: Lease, *, directory: str, scheduler: str, keep: tuple[str, ...
         native_variable=NATIVE_ID[scheduler],
         scheduler=scheduler,
         kept=names,
+        dropped=_DROPPED,
         environment=" ".join(_assignments(lease, directory)),
         command=" ".join(shlex.quote(word) for word in _command(executable, lease.arguments)),
         stdin=_path(lease.stdin_path) if lease.stdin_path else "/dev/null",

@@ -12,8 +12,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import re
-import shutil
 import subprocess
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
@@ -21,8 +19,10 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+from qstage.agent import slurm_answers
 from qstage.agent.rules import Presence
 from qstage.agent.runscript import NATIVE_ID
+from qstage.agent.surroundings import ForeignCommand, pin
 from qstage.agent.wire import Lease
 
 if TYPE_CHECKING:
@@ -32,12 +32,13 @@ if TYPE_CHECKING:
 COMMAND_TIMEOUT = 60.0
 """Seconds that a scheduler's command may take."""
 
-_OWN_SHIM = re.compile(rb"\bqstage['\"]?\s+(qsub|qstat|qdel)\b")
 _NAME_ATTRIBUTE = {"slurm": "slurm.job-name", "pbs": "pbs.N", "pbs_classic": "pbs.N", "lsf": "lsf.J"}
 """PSI/J 0.9 never names a job; these directives do."""
 
 _FIND = {
     "slurm": ("squeue", "--me", "--noheader", "--format=%i", "--name={name}"),
+    "pbs": ("qselect", "-N", "{name}"),
+    "pbs_classic": ("qselect", "-N", "{name}"),
     "lsf": ("bjobs", "-noheader", "-o", "jobid", "-J", "{name}"),
 }
 _HOLD = {
@@ -122,8 +123,10 @@ def open_scheduler(name: str, work: Path, path: tuple[str, ...]) -> Scheduler:
         raise WrongSite(f"scheduler {name!r} is not one of {', '.join(NATIVE_ID)}")
     if any(character.isspace() for character in str(work)):
         raise WrongSite(f"PSI/J's launchers cannot live in a path with blanks: {work}")
-    _refuse_own_shims(path)
-    os.environ["PATH"] = os.pathsep.join(path)
+    try:
+        pin(path)
+    except ForeignCommand as error:
+        raise WrongSite(str(error)) from None
     import psij
     from psij.executors.batch.batch_scheduler_executor import (
         BatchSchedulerExecutor,
@@ -159,19 +162,6 @@ def _open_cobalt(idle: dict[str, Any]) -> psij.JobExecutor:
     cobalt_executor.register()
     config = cobalt_executor.CobaltExecutorConfig(**idle)
     return psij.JobExecutor.get_instance(cobalt_executor.NAME, config=config)
-
-
-def _refuse_own_shims(path: tuple[str, ...]) -> None:
-    for command in ("qsub", "qstat", "qdel"):
-        found = shutil.which(command, path=os.pathsep.join(path))
-        if found is None:
-            continue
-        with open(found, "rb") as file:
-            if _OWN_SHIM.search(file.read(4096)):
-                raise WrongSite(
-                    f"{found} is qstage's own {command}: the agent would submit to itself. "
-                    "Say in the configuration's `path` where the scheduler's commands are"
-                )
 
 
 def _job(lease: Lease, script: str, directory: str, scheduler: str) -> psij.Job:
@@ -236,6 +226,12 @@ class Queue:
         self._name = name
         self._executor = executor
         self.keeps_walltime = True
+        # PSI/J's own waits for a submit command for ever: one that hangs would stop the agent.
+        executor._run_command = self._command  # type: ignore[method-assign]
+        if name != "cobalt":  # whose executor is ours, and does so itself
+            from qstage.agent.launching import InPlace
+
+            executor._launchers["single"] = InPlace()
 
     def submit(self, lease: Lease, script: str, directory: str) -> Receipt:
         import psij
@@ -246,10 +242,14 @@ class Queue:
         except psij.InvalidJobException as error:
             raise Rejected(str(error)) from error
         except psij.SubmitException as error:
-            # A scheduler says no and "I am down" by the same exit status. One that answers has said no.
+            # A scheduler says no, "I am down" and "I was too slow to tell you that I took it" by the same exit
+            # status. One that answers, and has no such job, has said no.
             self.presence({"0": script})
+            native = self.find(lease.scheduler_name)
+            if native is not None:
+                return Receipt(native_id=native, ticket=job.id)
             raise Rejected(str(error).strip() or "the scheduler gave no reason") from error
-        except OSError as error:
+        except (OSError, subprocess.TimeoutExpired) as error:
             raise SchedulerAway(f"the scheduler's submit command cannot be run: {error}") from error
         if job.native_id is None:
             raise SchedulerAway("the scheduler took the job and named no id")
@@ -258,25 +258,20 @@ class Queue:
     def presence(self, native_ids: Mapping[str, str]) -> Mapping[str, Presence]:
         if not native_ids:
             return {}
+        if self._name == "slurm":
+            return self._slurm_presence(native_ids)
         code, out = self._run(self._executor.get_status_command(list(native_ids)))
         try:
             known = self._executor.parse_status_output(code, out)
         except Exception as error:  # the parsers raise AssertionError, KeyError, RuntimeError, ValueError …
-            if code == 0 and self._name == "slurm":
-                return self._line_by_line(out, native_ids)
             raise SchedulerAway(f"the scheduler's answer cannot be read: {error}") from error
         return {native: _presence(known.get(native)) for native in native_ids}
 
-    def _line_by_line(self, out: str, native_ids: Collection[str]) -> Mapping[str, Presence]:
-        """PSI/J's Slurm parser gives up on all jobs at one reason it does not know: ask it of each line."""
-        header, *lines = out.splitlines()
-        listed = {line.split()[0]: line for line in lines if line.split()}
-        result = {native: Presence.GONE for native in native_ids if native not in listed}
-        for native in set(native_ids) & set(listed):
-            with contextlib.suppress(Exception):  # this one cannot be told now
-                known = self._executor.parse_status_output(0, f"{header}\n{listed[native]}\n")
-                result[native] = _presence(known.get(native))
-        return result
+    def _slurm_presence(self, native_ids: Collection[str]) -> Mapping[str, Presence]:
+        code, out = self._run(slurm_answers.STATUS_COMMAND)
+        if code != 0:
+            raise SchedulerAway(f"the scheduler does not answer: {out.strip()}")
+        return slurm_answers.read_presence(out, native_ids)
 
     def cancel(self, native_id: str, script: str) -> None:
         code, out = self._run(self._executor.get_cancel_command(native_id))
@@ -292,8 +287,10 @@ class Queue:
         if template is None:
             return None
         code, out = self._run([word.format(name=name) for word in template])
+        if code != 0 and self._name != "lsf":  # whose bjobs fails also where there is no such job
+            raise SchedulerAway(f"the scheduler does not answer: {out.strip()}")
         words = out.split()
-        return words[0] if code == 0 and words and words[0][0].isdigit() else None
+        return words[0] if words and words[0][0].isdigit() else None
 
     def hold(self, native_id: str) -> bool:
         return self._tell(_HOLD, native_id)
@@ -312,6 +309,13 @@ class Queue:
         if template is None:
             return False
         return self._run([word.format(id=native_id) for word in template])[0] == 0
+
+    def _command(self, cmd: list[str]) -> str:
+        """Run a command for PSI/J, and fail as its own runner does."""
+        code, out = self._run(cmd)
+        if code != 0:
+            raise subprocess.CalledProcessError(code, cmd, output=out)
+        return out
 
     def _run(self, command: Collection[str]) -> tuple[int, str]:
         try:

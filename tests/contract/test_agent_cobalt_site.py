@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from test_agent_local_site import Service, Site, ends, until
+from agent_site import Service, Site, ends, until
 
 from emulators.clock import TurnedClock
 from emulators.cobalt.settings import Settings

@@ -9,9 +9,8 @@ import pytest
 
 from qstage.agent.rules import Presence
 from qstage.agent.schedulers import Queue, Rejected, SchedulerAway, WrongSite, open_scheduler
+from qstage.agent.slurm_answers import read_presence
 from qstage.agent.wire import read_lease
-
-HEADER = "JOBARRAYID          ST                  REASON              "
 
 
 def lease(**attributes: Any) -> Any:
@@ -54,15 +53,22 @@ def test_a_slurm_job_bears_its_name_and_what_it_asked_for(login: Login) -> None:
     assert receipt.native_id == "4711"
     script = (login.home / "submitted").read_text()
     for words in ('--job-name="md-1001-k3j2"', "--nodes=2", "--time=0:10:30", '--account="chem"', '--qos="high"',
-                  "--export=NONE", "/bin/bash /jobs/run.sh"):  # fmt: skip
+                  "--export=NONE", "exec /bin/bash /jobs/run.sh"):  # fmt: skip
         assert words in script
 
 
-def test_one_line_of_squeue_that_psij_cannot_read_hides_only_its_own_job(login: Login) -> None:
-    rows = ["11 R None", "12 PD ReqNodeNotAvail, UnavailableNodes:", "13 PD Resources", "15 ?? None"]
-    login.command("squeue", "cat <<'E'\n" + "\n".join([HEADER, *rows]) + "\nE")
-    present = login.open().presence(dict.fromkeys(("11", "12", "13", "14", "15"), ""))
-    assert present == {"11": Presence.ACTIVE, "13": Presence.QUEUED, "14": Presence.GONE}
+def test_a_state_that_is_new_hides_only_its_own_job(login: Login) -> None:
+    rows = ["11|R", "12|PD", "13|SE", "15|XX", "16|TO"]
+    login.command("squeue", "cat <<'E'\n" + "\n".join(rows) + "\nE")
+    present = login.open().presence(dict.fromkeys(("11", "12", "13", "14", "15", "16"), ""))
+    gone = dict.fromkeys(("14", "16"), Presence.GONE)
+    assert present == {"11": Presence.ACTIVE, "12": Presence.QUEUED, "13": Presence.QUEUED, **gone}
+
+
+def test_every_state_that_slurm_documents_is_known() -> None:
+    documented = "BF CA CD CF CG DL F NF OOM PD PR R RD RF RH RQ RS RV SI SE SO ST S TO".split()  # noqa: SIM905
+    listing = "".join(f"{number}|{state}\n" for number, state in enumerate(documented))
+    assert len(read_presence(listing, [str(number) for number in range(len(documented))])) == len(documented)
 
 
 def test_a_scheduler_that_cannot_be_asked_is_away_and_no_job_is_gone(login: Login) -> None:
@@ -76,7 +82,7 @@ def test_a_scheduler_that_cannot_be_asked_is_away_and_no_job_is_gone(login: Logi
 
 def test_a_refusal_is_a_rejection_only_of_a_scheduler_that_answers(login: Login) -> None:
     login.command("sbatch", "echo 'sbatch: error: invalid account' >&2; exit 1")
-    login.command("squeue", f"echo '{HEADER}'")
+    login.command("squeue", "true")
     scheduler = login.open()
     with pytest.raises(Rejected, match="invalid account"):
         scheduler.submit(lease(), "/jobs/run.sh", "/jobs")
@@ -96,7 +102,7 @@ def test_a_custom_attribute_that_means_nothing_here_is_rejected_not_dropped(
 
 def test_a_cancel_that_fails_for_a_job_that_is_gone_is_no_error(login: Login) -> None:
     login.command("scancel", "exit 1")
-    login.command("squeue", f"printf '%s\\n' '{HEADER}' '12 R None'")
+    login.command("squeue", "echo '12|R'")
     scheduler = login.open()
     scheduler.cancel("11", "")
     with pytest.raises(SchedulerAway, match="canceling 12"):
@@ -104,10 +110,42 @@ def test_a_cancel_that_fails_for_a_job_that_is_gone_is_no_error(login: Login) ->
 
 
 def test_a_job_is_found_by_its_name(login: Login) -> None:
-    login.command("squeue", '[[ "$*" == *--name=md-1001-k3j2* ]] && echo 4711')
+    login.command("squeue", '[[ "$*" != *--name=md-1001-k3j2* ]] || echo 4711')
     scheduler = login.open()
     assert scheduler.find("md-1001-k3j2") == "4711"
     assert scheduler.find("other") is None
+
+
+def test_nobody_is_found_by_name_of_a_scheduler_that_does_not_answer(login: Login) -> None:
+    login.command("squeue", "exit 1")
+    with pytest.raises(SchedulerAway):
+        login.open().find("md-1001-k3j2")
+
+
+def test_a_submission_that_was_taken_and_told_as_failed_is_found_by_its_name(login: Login) -> None:
+    login.command("sbatch", "echo 'sbatch: error: Socket timed out on send/recv operation' >&2; exit 1")
+    login.command("squeue", '[[ "$*" != *--name=md-1001-k3j2* ]] || echo 4711')
+    assert login.open().submit(lease(), "/jobs/run.sh", "/jobs").native_id == "4711"
+
+
+def test_a_submit_command_that_hangs_does_not_stop_the_agent(login: Login, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("qstage.agent.schedulers.COMMAND_TIMEOUT", 0.2)
+    login.command("sbatch", "exec sleep 60")
+    with pytest.raises(SchedulerAway, match="cannot be run"):
+        login.open().submit(lease(), "/jobs/run.sh", "/jobs")
+
+
+def test_variables_that_would_overrule_a_job_are_forgotten_and_those_that_find_the_scheduler_kept(
+    login: Login, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("SBATCH_ACCOUNT", "SLURM_JOB_ID", "SQUEUE_FORMAT", "CQSTAT_HEADER", "QSTAGE_KEY"):
+        monkeypatch.setenv(name, "foreign")
+    monkeypatch.setenv("SLURM_CONF", "/etc/slurm/slurm.conf")
+    login.command("sbatch", f'env >{login.home}/seen; echo "Submitted batch job 4711"')
+    login.open().submit(lease(), "/jobs/run.sh", "/jobs")
+    seen = (login.home / "seen").read_text()
+    assert "foreign" not in seen
+    assert "SLURM_CONF=/etc/slurm/slurm.conf\n" in seen
 
 
 def test_a_scheduler_without_its_commands_or_unknown_is_refused_with_words(login: Login) -> None:
