@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from chalicelib.adapters.globus_errors import globus
@@ -103,6 +103,7 @@ def _transfer_data(batch: Batch, movements: Sequence[Movement]) -> Any:
         sync_level=_CHECKSUM if batch.careful else MISSING,
         verify_checksum=True,
         skip_source_errors=True,
+        fail_on_quota_errors=True,
         deadline=batch.deadline.astimezone(UTC).isoformat(timespec="seconds"),
         notify_on_succeeded=False,
         notify_on_failed=False,
@@ -115,9 +116,10 @@ def _transfer_data(batch: Batch, movements: Sequence[Movement]) -> Any:
 
 def _submit_fault(fault: FarSide) -> FarSide:
     """The two conflicts that pass when another task has ended."""
-    if fault.status != 409:
+    kinds = {"TooManyPendingJobs": TooManyTasks, "Conflict": IdenticalPaths}
+    kind = kinds.get(fault.code.rpartition(".")[2])
+    if fault.status != 409 or kind is None:
         return fault
-    kind = TooManyTasks if fault.code.endswith("TooManyPendingJobs") else IdenticalPaths
     return kind(
         fault.service, fault.code, fault.detail, transient=True, retry_after=fault.retry_after, status=fault.status
     )
@@ -138,7 +140,16 @@ def _task(doc: Mapping[str, Any]) -> Task:
         skipped=doc.get("subtasks_skipped_errors") or 0,
         nice_status=doc.get("nice_status"),
         fatal=fatal.get("code"),
+        expired=bool(doc.get("subtasks_expired")),
+        admin=(doc.get("canceled_by_admin_message") or "no reason given") if doc.get("canceled_by_admin") else None,
+        rate=doc.get("effective_bytes_per_second") or 0,
+        took=_took(doc),
     )
+
+
+def _took(doc: Mapping[str, Any]) -> timedelta | None:
+    begun, ended = doc.get("request_time"), doc.get("completion_time")
+    return None if not begun or not ended else datetime.fromisoformat(ended) - datetime.fromisoformat(begun)
 
 
 def _skip(doc: Mapping[str, Any]) -> Skip:

@@ -76,12 +76,26 @@ def waiting_for(seen: Seen, now: datetime) -> frozenset[str]:
     home = None if seen.site is None else seen.site.home
     if need is not None and (held_up(status, home, need) or any(_waits_for_user(live) for live in _batches(seen))):
         found.add("login")
+    if _meets_full_disk(seen):
+        found.add("space")
     if any(look.paused for look in _looks(seen)):
         found.add("paused_collection")
     at_site = status.state in (State.STAGED, State.QUEUED, State.ACTIVE)
     if at_site and seen.site is not None and seen.site.silent(now):
         found.add("site")
     return frozenset(found)
+
+
+def _meets_full_disk(seen: Seen) -> bool:
+    """Whether what is left of the job's stage goes to a collection that is known to be full."""
+    full = {each.collection for each in seen.desk.plan.full}
+    if not full or all(leg.status.settled for leg in seen.job.legs):
+        return False
+    named = seen.job.moving_in()
+    ends = {live.route.destination for live in seen.desk.plan.batches if live.batch in named}
+    if stage_of(seen.job) is Stage.STAGE_IN and seen.site is not None:
+        ends |= {mount.collection for mount in seen.site.mappings}
+    return not full.isdisjoint(ends)
 
 
 def story(told: Story) -> Body:
@@ -276,6 +290,7 @@ def _staging(seen: Seen) -> Body | None:
         "done": sum(1 for leg in legs if leg.status in (LegStatus.DONE, LegStatus.ABSENT)),
         "bytes": sum(each.look.bytes for each in live),
         "files": sum(each.look.files for each in live),
+        "bytes_per_second": sum(each.look.bytes_per_second for each in live),
         "tasks": [each.task for each in live if each.task is not None],
         "trouble": trouble,
     }

@@ -53,6 +53,7 @@ class Look:
 
     files: int = 0
     bytes: int = 0
+    bytes_per_second: int = 0
     paused: bool = False
     trouble: str | None = None
     words: str | None = None
@@ -69,6 +70,8 @@ class LiveBatch:
     task: TaskId | None = None
     canceling: str | None = None
     """The code for which its task is being cancelled, once it is."""
+    retry_at: datetime | None = None
+    """Before then a submission that Globus refused for the time being is not repeated."""
     look: Look = field(default_factory=Look)
 
 
@@ -100,6 +103,18 @@ class Trouble:
     code: str
     words: str
     since: datetime
+    until: datetime | None = None
+    """Before then it asked not to be asked again."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NoSpace:
+    """A collection whose disk or quota is full. Nothing is sent there before ``again_at``."""
+
+    collection: CollectionId
+    words: str
+    since: datetime
+    again_at: datetime
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,6 +128,7 @@ class Plan:
     """Claims in a row that did not get to close."""
     need: LoginNeed | None = None
     trouble: Trouble | None = None
+    full: tuple[NoSpace, ...] = ()
 
     def batch(self, batch: BatchId) -> LiveBatch | None:
         return next((live for live in self.batches if live.batch == batch), None)
@@ -123,6 +139,17 @@ class Plan:
 
     def without(self, batch: BatchId) -> Plan:
         return replace(self, batches=tuple(live for live in self.batches if live.batch != batch))
+
+    def no_space(self, collection: CollectionId) -> NoSpace | None:
+        """What is known of a collection that was full when something was last sent there."""
+        return next((each for each in self.full if each.collection == collection), None)
+
+    def with_full(self, full: NoSpace) -> Plan:
+        others = tuple(each for each in self.full if each.collection != full.collection)
+        return replace(self, full=(*others, full))
+
+    def without_full(self, collection: CollectionId) -> Plan:
+        return replace(self, full=tuple(each for each in self.full if each.collection != collection))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

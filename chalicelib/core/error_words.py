@@ -9,8 +9,10 @@ from chalicelib.core.outputs import OUTPUT_WORDS
 
 _WORDS: Mapping[str, str] = {
     **OUTPUT_WORDS,
+    "canceled_by_admin": "an administrator of a collection canceled the transfer",
     "deadline": "the transfer did not end before its deadline",
     "lost": "the site lost sight of the job: its scheduler no longer knows it, and it left no exit code",
+    "no_space": "the destination stayed full for as long as a transfer may take",
     "output_incomplete": "fewer files arrived than the site had counted",
     "refused": "the site's own policy does not allow this job",
     "rejected": "the site's scheduler did not accept the job",

@@ -50,6 +50,8 @@ class LegsSettled(Event):
     batch: BatchId
     legs: Mapping[int, Leg]
     task: TaskId
+    waiting: frozenset[str] = frozenset()
+    """What the items that go again wait for."""
 
     @property
     def note(self) -> str:

@@ -239,7 +239,8 @@ def _settle(job: Job, event: LegsSettled) -> Job:
         for leg in job.legs
     )
     bad = any(leg.status is LegStatus.FAILED for leg in legs)
-    return replace(job, legs=legs, told=job.version + 1 if bad and job.told is None else job.told)
+    waiting = job.waiting_for | (event.waiting if any(leg.status is LegStatus.PENDING for leg in legs) else frozenset())
+    return replace(job, legs=legs, waiting_for=waiting, told=job.version + 1 if bad and job.told is None else job.told)
 
 
 def _staged(job: Job, event: StagedIn) -> Job:

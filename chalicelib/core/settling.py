@@ -2,8 +2,10 @@
 
 With ``skip_source_errors`` on, a task succeeds although some sources were missing: an item succeeded if its
 task did and no skipped path lies under its source. A task that failed is read by its error events: the items
-that a permanent error names have failed; the others go again, carefully. Where no event names the culprit the
-batch is halved until it stands alone. A stage-out is proved against what the site counted.
+that a permanent error names have failed, those that are known to have arrived are done, the others go again,
+carefully. Where no event names the culprit the batch is halved until it stands alone; what is about the
+collections and not about an item fails them all. A full disk fails nobody: what has not arrived waits for space. A
+stage-out is proved against what the site counted.
 """
 
 from __future__ import annotations
@@ -14,7 +16,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from chalicelib.core.batch import MOST_ITEMS, Member, Movement
-from chalicelib.core.globus_codes import SKIP_ERRORS, Verdict, verdict
+from chalicelib.core.globus_codes import SKIP_ERRORS, Reach, Verdict, lasting, meaning
 from chalicelib.core.job import Leg, LegStatus
 from chalicelib.core.ports.transfer import Skip, Task, TaskEvent
 
@@ -23,6 +25,9 @@ MOST_TOLD = 20
 
 WITHDRAWN = "cancel_requested"
 """Why a task is cancelled when none of its jobs wants it any more."""
+
+EXPIRED = "EXPIRED"
+"""What a task past its deadline is called here."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,40 +87,116 @@ def count_delivered(aboard: Sequence[Aboard], destinations: Iterable[str]) -> Ma
     return counts
 
 
+def proven(aboard: Sequence[Aboard], destinations: Iterable[str]) -> frozenset[Member]:
+    """The items of which a task that did not succeed has delivered everything, by the list of what it moved.
+
+    A file is there if it was moved; a directory if as many files were moved into it as the site had counted. Of one
+    that nobody counted nothing is known.
+    """
+    counts = count_delivered(aboard, destinations)
+    expected = {each.movement.member: each.leg.files if each.movement.recursive else 1 for each in aboard}
+    return frozenset(member for member, files in expected.items() if files and counts.get(member, 0) >= files)
+
+
+def out_of_space(task: Task, events: Sequence[TaskEvent], canceling: str | None) -> TaskEvent | str | None:
+    """The event (or at least the code) by which a failed task tells that its destination is full; else None."""
+    if canceling == WITHDRAWN or lasting(events):
+        return None
+    told = canceling or task.fatal or ""
+    if meaning(told).verdict is not Verdict.SPACE:
+        return None
+    return next((event for event in events if meaning(event.code).verdict is Verdict.SPACE), told)
+
+
 def settle_failure(
-    aboard: Sequence[Aboard], task: Task, events: Sequence[TaskEvent], canceling: str | None
+    aboard: Sequence[Aboard],
+    task: Task,
+    events: Sequence[TaskEvent],
+    canceling: str | None,
+    *,
+    arrived: frozenset[Member] = frozenset(),
+    patient: bool = True,
 ) -> Mapping[Member, Settled]:
-    """The items of a task that failed or was cancelled."""
+    """The items of a task that failed or was cancelled.
+
+    :param arrived: the items that are ``proven`` to have arrived all the same.
+    :param patient: whether what met a full disk may wait for space any longer.
+    """
     if canceling == WITHDRAWN:
         return {each.movement.member: Settled(leg=_again(each.leg, MOST_ITEMS)) for each in aboard}
-    bad = [event for event in events if verdict(event.code) is Verdict.PERMANENT]
-    culprits = {member: event for event in bad for member in _named(event, aboard)}
-    if culprits:
-        return {
-            each.movement.member: _blame(each.leg, culprits[each.movement.member])
-            if each.movement.member in culprits
-            else Settled(leg=_again(each.leg, MOST_ITEMS))
-            for each in aboard
-        }
+    there = [each for each in aboard if each.movement.member in arrived]
+    rest = [each for each in aboard if each.movement.member not in arrived]
+    bad = [event for event in lasting(events) if event.code.upper() != EXPIRED]
+    culprits = {member: event for event in reversed(bad) for member in _named(event, rest)}
+    named = [each for each in rest if each.movement.member in culprits]
+    others = [each for each in rest if each.movement.member not in culprits]
+    return {
+        **{each.movement.member: Settled(leg=_as(each.leg, LegStatus.DONE)) for each in there},
+        **{each.movement.member: _blame(each.leg, culprits[each.movement.member]) for each in named},
+        **_others(others, task, events, canceling, bad, named=bool(named), patient=patient),
+    }
+
+
+def _others(
+    rest: Sequence[Aboard],
+    task: Task,
+    events: Sequence[TaskEvent],
+    canceling: str | None,
+    bad: Sequence[TaskEvent],
+    *,
+    named: bool,
+    patient: bool,
+) -> Mapping[Member, Settled]:
+    """Those that have not arrived and that no event names; ``named`` says that others are to blame."""
+    if task.expired or (task.fatal or "").upper() == EXPIRED:
+        return _all_fail(rest, *_late(task, events))
+    if named:
+        return _all_again(rest, MOST_ITEMS)
+    if (space := out_of_space(task, events, canceling)) is not None:
+        return _all_again(rest, MOST_ITEMS) if patient else _all_fail(rest, "no_space", (_words(space, task),))
     # The list of events is bounded: the one that told may have gone from it.
     told = canceling or task.fatal or ""
-    permanent = bool(bad) or canceling is not None or verdict(told) is Verdict.PERMANENT
-    if permanent and len(aboard) > 1:
-        half = max(1, len(aboard) // 2)
-        return {each.movement.member: Settled(leg=_again(each.leg, half)) for each in aboard}
-    code, words = _why(task, bad, told) if permanent else _why(task, events, told)
+    permanent = bool(bad) or canceling is not None or meaning(told).verdict is Verdict.PERMANENT
+    shared = meaning(bad[0].code if bad else told).reach is Reach.ROUTE
+    if permanent and not shared and len(rest) > 1:
+        return _all_again(rest, max(1, len(rest) // 2))
+    return _all_fail(rest, *(_why(task, bad, told) if permanent else _why(task, events, told)))
+
+
+def _all_again(aboard: Iterable[Aboard], share: int) -> Mapping[Member, Settled]:
+    return {each.movement.member: Settled(leg=_again(each.leg, share)) for each in aboard}
+
+
+def _all_fail(aboard: Iterable[Aboard], code: str, words: tuple[str, ...]) -> Mapping[Member, Settled]:
     return {each.movement.member: Settled(leg=_as(each.leg, LegStatus.FAILED, code), words=words) for each in aboard}
 
 
+def _late(task: Task, events: Sequence[TaskEvent]) -> tuple[str, tuple[str, ...]]:
+    """The deadline is why it failed, and the last thing that went wrong is why it was late."""
+    last = next((event for event in events if event.code.upper() not in (EXPIRED, "CANCELED")), None)
+    cause = "nothing went wrong; it was slow" if last is None else f"at last {_words(last, task)}"
+    return "deadline", (f"Globus task {task.id} did not end before its deadline: {cause}",)
+
+
+def _words(told: TaskEvent | str, task: Task) -> str:
+    return f"Globus task {task.id}: {told}" if isinstance(told, str) else _told(told)
+
+
+def _told(event: TaskEvent) -> str:
+    return f"{event.code}: {event.description} {event.detail}".strip()
+
+
 def _why(task: Task, events: Sequence[TaskEvent], told: str) -> tuple[str, tuple[str, ...]]:
+    events = [event for event in events if event.code.upper() != "CANCELED"]
     if events:
-        return events[0].code.lower(), (f"{events[0].code}: {events[0].description} {events[0].detail}".strip(),)
+        return events[0].code.lower(), (_words(events[0], task),)
+    if task.admin is not None:
+        return "canceled_by_admin", (f"Globus task {task.id}: canceled by an administrator: {task.admin}",)
     return (told or "task_failed").lower(), (f"Globus task {task.id}: {told or 'canceled, or past its deadline'}",)
 
 
 def _blame(leg: Leg, event: TaskEvent) -> Settled:
-    words = f"{event.code}: {event.description} {event.detail}".strip()
-    return Settled(leg=_as(leg, LegStatus.FAILED, event.code.lower()), words=(words,))
+    return Settled(leg=_as(leg, LegStatus.FAILED, event.code.lower()), words=(_told(event),))
 
 
 def _named(event: TaskEvent, aboard: Sequence[Aboard]) -> Iterable[Member]:

@@ -42,6 +42,12 @@ class Board:
     user: UserId
     plan: Plan
     desks: Desks
+    wake_at: datetime | None = None
+    """When something that this pass left alone is due; None if nothing of it has a time."""
+
+    def wake_by(self, at: datetime) -> None:
+        """Ask for a pass no later than then."""
+        self.wake_at = at if self.wake_at is None else min(self.wake_at, at)
 
     def keep(self, plan: Plan) -> None:
         """Store the plan as it is to be.
@@ -165,6 +171,21 @@ class Turn:
     tasks: Tasks
     clock: Clock
     time_left: Callable[[], timedelta]
+    _frozen: dict[BatchId, Batch] = field(default_factory=dict)
+
+    def frozen(self, batch: BatchId) -> Batch | None:
+        """A batch as it was frozen, read once; None if it never was."""
+        if batch not in self._frozen:
+            found = self.batches.get(self.board.user, batch)
+            if found is None:
+                return None
+            self._frozen[batch] = found
+        return self._frozen[batch]
+
+    def freeze(self, batch: Batch) -> Batch:
+        """Freeze it, and return what is frozen under its id."""
+        self._frozen[batch.id] = self.batches.freeze(batch)
+        return self._frozen[batch.id]
 
     def check_time(self) -> None:
         """Stop here if there is not enough time for another call.

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import logging
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from chalicelib.core.batch import Batch, Member
 from chalicelib.core.consent import LoginReason
-from chalicelib.core.desk import LiveBatch, Look
-from chalicelib.core.errors import LoginNeeded
+from chalicelib.core.desk import LiveBatch, Look, NoSpace
+from chalicelib.core.errors import FarSide, LoginNeeded
 from chalicelib.core.events import LegsSettled
-from chalicelib.core.globus_codes import Verdict, verdict
+from chalicelib.core.globus_codes import Verdict, lasting, verdict
 from chalicelib.core.ids import JobNumber, TaskId
-from chalicelib.core.job import Leg, Stage
-from chalicelib.core.ports.transfer import Task, TaskStatus
+from chalicelib.core.job import Leg, LegStatus, Stage
+from chalicelib.core.polling import LONGEST_PATIENCE, try_for_space
+from chalicelib.core.ports.transfer import Task, TaskEvent, TaskStatus
 from chalicelib.core.progress import abandoned_by, plannable
 from chalicelib.core.settling import (
     WITHDRAWN,
@@ -23,6 +24,8 @@ from chalicelib.core.settling import (
     Settled,
     count_delivered,
     falls_short,
+    out_of_space,
+    proven,
     settle_failure,
     settle_success,
 )
@@ -30,7 +33,7 @@ from chalicelib.core.tokens import AccessToken
 from chalicelib.service import fresh
 from chalicelib.service.board import Turn
 from chalicelib.service.changing import Step
-from chalicelib.service.submitting import dissolve
+from chalicelib.service.submitting import UNAUTHORIZED, dissolve, put_off
 
 log = logging.getLogger(__name__)
 
@@ -58,14 +61,21 @@ def observe(turn: Turn, token: AccessToken) -> None:
         if live.task is None:
             continue
         turn.check_time()
-        # Absence from a list proves nothing: ask for that task.
-        task = seen.get(live.task) or turn.tasks.find(token, _frozen(turn, live).label)
-        if task is None:
-            _missing(turn, live)
-        elif task.status in (TaskStatus.SUCCEEDED, TaskStatus.FAILED):
-            _settle(turn, token, live, task)
-        else:
-            _watch(turn, token, live, task)
+        try:
+            _see_to(turn, token, live, seen.get(live.task))
+        except FarSide as fault:
+            put_off(turn, live, fault)
+
+
+def _see_to(turn: Turn, token: AccessToken, live: LiveBatch, task: Task | None) -> None:
+    # Absence from a list proves nothing: ask for that task.
+    task = task or turn.tasks.find(token, _frozen(turn, live).label)
+    if task is None:
+        _missing(turn, live)
+    elif task.status in (TaskStatus.SUCCEEDED, TaskStatus.FAILED):
+        _settle(turn, token, live, task)
+    else:
+        _watch(turn, token, live, task)
 
 
 def _missing(turn: Turn, live: LiveBatch) -> None:
@@ -88,10 +98,11 @@ def _watch(turn: Turn, token: AccessToken, live: LiveBatch, task: Task) -> None:
         words = "Globus has suspended the transfer: its credential has expired"
         _ask_for_login(turn, live, LoginReason.REFUSED, Look(trouble=str(task.status), words=words))
         return
-    look = Look(files=task.files_done, bytes=task.bytes, paused=task.paused)
+    look = Look(files=task.files_done, bytes=task.bytes, paused=task.paused, bytes_per_second=task.rate)
     if not task.ok:
         events = turn.tasks.errors(token, task.id)
-        worst = next((event for event in events if verdict(event.code) is Verdict.PERMANENT), None)
+        full = next((event for event in events[:1] if verdict(event.code) is Verdict.SPACE), None)
+        worst = next(iter(lasting(events)), full)
         shown = worst or (events[0] if events else None)
         if shown is not None:
             look = replace(look, trouble=shown.code, words=f"{shown.description} {shown.detail}".strip())
@@ -133,7 +144,10 @@ def _settle(turn: Turn, token: AccessToken, live: LiveBatch, task: Task) -> None
     turn.shelf.load(batch.numbers(), turn.board.live())
     aboard = _aboard(turn, batch)
     results: dict[JobNumber, dict[int, Settled]] = defaultdict(dict)
-    for member, settled in _results(turn, token, live, task, batch, aboard).items():
+    told = _told(turn, token, live, task)
+    full = _full(turn, live, task, told)
+    waits = None if full is None else () if full.since < turn.clock.now() else (full.words,)
+    for member, settled in _results(turn, token, live, task, batch, aboard, told, full).items():
         results[member.number][member.item] = settled
     again = []
     for number in batch.numbers():
@@ -141,13 +155,18 @@ def _settle(turn: Turn, token: AccessToken, live: LiveBatch, task: Task) -> None
         job = turn.shelf.jobs[number]
         own = results.get(number)
         if own is not None:
-            job = turn.shelf.apply(job, _settling(live, task, own)) or job
+            job = turn.shelf.apply(job, _settling(live, task, own, waits)) or job
         if plannable(job):
             again.append(number)
     if again:
         now = turn.clock.now()
         turn.desks.record(turn.board.user, fresh.inbox_item(now, tuple(again)), now)
-    turn.board.keep(turn.board.plan.without(live.batch))
+    plan = turn.board.plan.without(live.batch)
+    if full is not None:
+        plan = plan.with_full(full)
+    elif task.status is TaskStatus.SUCCEEDED:
+        plan = plan.without_full(live.route.destination)
+    turn.board.keep(plan)
     turn.batches.drop(turn.board.user, live.batch)
     log.info(
         "batch settled",
@@ -155,11 +174,38 @@ def _settle(turn: Turn, token: AccessToken, live: LiveBatch, task: Task) -> None
     )
 
 
+def _told(turn: Turn, token: AccessToken, live: LiveBatch, task: Task) -> Sequence[TaskEvent]:
+    """The error events of a task that did not succeed. One that was withdrawn needs no reason."""
+    if task.status is not TaskStatus.FAILED or live.canceling == WITHDRAWN:
+        return ()
+    return turn.tasks.errors(token, task.id)
+
+
+def _full(turn: Turn, live: LiveBatch, task: Task, told: Sequence[TaskEvent]) -> NoSpace | None:
+    """What to keep of a destination that turned out to be full."""
+    if task.status is not TaskStatus.FAILED or (sign := out_of_space(task, told, live.canceling)) is None:
+        return None
+    now = turn.clock.now()
+    before = turn.board.plan.no_space(live.route.destination)
+    since = now if before is None else before.since
+    words = sign if isinstance(sign, str) else f"{sign.code}: {sign.description} {sign.detail}".strip()
+    return NoSpace(collection=live.route.destination, words=words, since=since, again_at=try_for_space(since, now))
+
+
 def _results(
-    turn: Turn, token: AccessToken, live: LiveBatch, task: Task, batch: Batch, aboard: list[Aboard]
+    turn: Turn,
+    token: AccessToken,
+    live: LiveBatch,
+    task: Task,
+    batch: Batch,
+    aboard: list[Aboard],
+    told: Sequence[TaskEvent],
+    full: NoSpace | None,
 ) -> Mapping[Member, Settled]:
     if task.status is TaskStatus.FAILED:
-        return settle_failure(aboard, task, turn.tasks.errors(token, task.id), live.canceling)
+        patient = full is None or turn.clock.now() - full.since < LONGEST_PATIENCE
+        arrived = proven(aboard, _moved(turn, token, live, task)) if len(aboard) > 1 else frozenset[Member]()
+        return settle_failure(aboard, task, told, live.canceling, arrived=arrived, patient=patient)
     skips = turn.tasks.skipped(token, task.id) if task.skipped else ()
     delivered = None
     proves = live.route.stage is Stage.STAGE_OUT and not batch.careful
@@ -168,11 +214,28 @@ def _results(
     return settle_success(aboard, skips, delivered)
 
 
-def _settling(live: LiveBatch, task: Task, own: Mapping[int, Settled]) -> Step:
+def _moved(turn: Turn, token: AccessToken, live: LiveBatch, task: Task) -> Sequence[str]:
+    """What a task had moved before it failed. Where Globus will not tell, nothing is taken for proven."""
+    if live.canceling == WITHDRAWN or not task.files_done:
+        return ()
+    try:
+        return turn.tasks.delivered(token, task.id)
+    except FarSide as fault:
+        if fault.transient or fault.status == UNAUTHORIZED:
+            raise
+        return ()
+
+
+def _settling(live: LiveBatch, task: Task, own: Mapping[int, Settled], waits: tuple[str, ...] | None) -> Step:
+    """``waits``: what to tell a job that has something left to go to a full disk; None if the disk is not full."""
     words = [word for settled in own.values() for word in settled.words]
     legs = {item: settled.leg for item, settled in own.items()}
+    waiting = frozenset[str]()
+    if waits is not None and any(leg.status is LegStatus.PENDING for leg in legs.values()):
+        words += waits
+        waiting = frozenset({"space"})
     detail = {"task": task.id, "words": words} if words else None
-    return Step(event=LegsSettled(batch=live.batch, legs=legs, task=task.id), detail=detail)
+    return Step(event=LegsSettled(batch=live.batch, legs=legs, task=task.id, waiting=waiting), detail=detail)
 
 
 def _aboard(turn: Turn, batch: Batch) -> list[Aboard]:
@@ -193,6 +256,6 @@ def _aboard(turn: Turn, batch: Batch) -> list[Aboard]:
 
 
 def _frozen(turn: Turn, live: LiveBatch) -> Batch:
-    batch = turn.batches.get(turn.board.user, live.batch)
+    batch = turn.frozen(live.batch)
     assert batch is not None, f"batch {live.batch} has a task and was never frozen"
     return batch

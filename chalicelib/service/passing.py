@@ -17,7 +17,7 @@ from chalicelib.core.desk import InboxItem, Route, Trouble
 from chalicelib.core.errors import FarSide, LoginNeeded
 from chalicelib.core.ids import JobNumber, UserId
 from chalicelib.core.job import Job, Leg, Stage
-from chalicelib.core.polling import interval, next_look
+from chalicelib.core.polling import FIRST_RETRY, interval, next_look, rest
 from chalicelib.core.ports.clock import Clock
 from chalicelib.core.ports.desks import Batches, Desks
 from chalicelib.core.ports.jobs import Jobs
@@ -28,7 +28,7 @@ from chalicelib.core.tokens import AccessToken
 from chalicelib.service import fresh
 from chalicelib.service.board import Board, OutOfTime, Shelf, Turn
 from chalicelib.service.observing import observe, withdraw
-from chalicelib.service.submitting import UNAUTHORIZED, destinations, resume, send
+from chalicelib.service.submitting import UNAUTHORIZED, destinations, drop_unfrozen, resume, send
 
 log = logging.getLogger(__name__)
 
@@ -37,9 +37,6 @@ MOST_INBOX = 500
 
 MOST_NAMED = 1000
 """Job numbers that one inbox item names."""
-
-FIRST_RETRY = timedelta(seconds=5)
-"""How soon a far side that failed is tried again; the wait grows with how long it has been failing."""
 
 
 class AccessTokens(Protocol):
@@ -90,6 +87,7 @@ class Passing:
             # Stored at once: the item that says so goes before the desk is closed.
             board.keep(replace(board.plan, need=None))
         shelf.load(_named(inbox), board.live())
+        drop_unfrozen(turn)
         for job in list(shelf.jobs.values()):
             turn.check_time()
             if due(job) is not None:
@@ -106,6 +104,8 @@ class Passing:
         now = self.clock.now()
         board = turn.board
         before = board.plan.trouble
+        if before is not None and before.until is not None and before.until > now:
+            return  # Globus asked to be left alone until then
         try:
             token = self.access.access_token(board.user, now)
             if board.plan.need is not None and board.plan.need.collections is None:
@@ -125,16 +125,18 @@ class Passing:
         except FarSide as fault:
             log.warning("far side failed", extra={"fields": {"user": board.user, "cause": fault.code}})
             since = now if before is None else before.since
-            board.plan = replace(board.plan, trouble=Trouble(code=fault.code, words=fault.detail, since=since))
+            until = rest(fault.retry_after, self.clock.now())
+            trouble = Trouble(code=fault.code, words=fault.detail, since=since, until=until)
+            board.plan = replace(board.plan, trouble=trouble)
         else:
             board.plan = replace(board.plan, trouble=None)
 
     def _move(self, turn: Turn, token: AccessToken) -> None:
+        withdraw(turn, token)
+        observe(turn, token)
         for live in turn.board.plan.batches:
             if live.task is None:
                 resume(turn, token, live)
-        withdraw(turn, token)
-        observe(turn, token)
         self._submit(turn, token)
 
     def _submit(self, turn: Turn, token: AccessToken) -> None:
@@ -144,8 +146,7 @@ class Passing:
             return
         for each in draft(_wanted(turn, waiting), destinations(turn, waiting), room):
             turn.check_time()
-            need = turn.board.plan.need
-            if need is None or not need.holds_up(each.route):
+            if not _held_up(turn, each.route):
                 send(turn, token, each)
 
     def _tidy(self, turn: Turn, inbox: Sequence[InboxItem]) -> int:
@@ -171,7 +172,6 @@ class Passing:
 def _wanted(turn: Turn, waiting: Sequence[Job]) -> list[tuple[Leg, Movement, Stage]]:
     """The pending items that nothing but room keeps back."""
     turn.shelf.documents_of((job.ref.number, job.revision) for job in waiting)
-    need = turn.board.plan.need
     wanted = []
     for job in waiting:
         stage = stage_of(job)
@@ -179,9 +179,19 @@ def _wanted(turn: Turn, waiting: Sequence[Job]) -> list[tuple[Leg, Movement, Sta
         for leg in job.pending:
             move = turn.shelf.movement(job, stage, leg.item, job.revision)
             route = Route(stage=stage, source=move.source.collection, destination=move.destination.collection)
-            if need is None or not need.holds_up(route):
+            if not _held_up(turn, route):
                 wanted.append((leg, move, stage))
     return wanted
+
+
+def _held_up(turn: Turn, route: Route) -> bool:
+    """Whether what goes this way waits for a login, or for space at its end."""
+    plan = turn.board.plan
+    full = plan.no_space(route.destination)
+    if full is not None and full.again_at > turn.clock.now():
+        turn.board.wake_by(full.again_at)
+        return True
+    return plan.need is not None and plan.need.holds_up(route)
 
 
 def _wants_more(job: Job) -> bool:
@@ -199,5 +209,7 @@ def _next_look(board: Board, now: datetime) -> datetime | None:
     if need is not None and need.collections is None:
         return None
     if trouble is not None:
-        return now + max(FIRST_RETRY, interval(now - trouble.since))
-    return next_look((live.opened_at for live in board.plan.batches), now)
+        return trouble.until or now + max(FIRST_RETRY, interval(now - trouble.since))
+    looks = [next_look((live.opened_at for live in board.plan.batches if live.task is not None), now)]
+    looks += [live.retry_at or now + FIRST_RETRY for live in board.plan.batches if live.task is None]
+    return min((at for at in (*looks, board.wake_at) if at is not None), default=None)

@@ -20,13 +20,15 @@ from dataclasses import replace
 from datetime import timedelta
 
 from chalicelib.core.batch import Batch, Draft, Member, by_number, label
-from chalicelib.core.desk import LiveBatch
+from chalicelib.core.desk import LiveBatch, Look
 from chalicelib.core.errors import FarSide, LoginNeeded
 from chalicelib.core.events import LegsClaimed, LegsSettled
+from chalicelib.core.globus_codes import Reach, Verdict, refusal
 from chalicelib.core.ids import BatchId, JobNumber, TaskId
 from chalicelib.core.job import Job, Leg, LegStatus, Stage
 from chalicelib.core.paths import Location
-from chalicelib.core.ports.transfer import IdenticalPaths, TooManyTasks
+from chalicelib.core.polling import FIRST_RETRY, interval, rest
+from chalicelib.core.ports.transfer import IdenticalPaths
 from chalicelib.core.progress import plannable, stage_of
 from chalicelib.core.tokens import AccessToken
 from chalicelib.service import fresh
@@ -59,7 +61,7 @@ def destinations(turn: Turn, waiting: Iterable[Job]) -> tuple[Location, ...]:
         for leg in job.in_flight
     ]
     for live in turn.board.plan.batches:
-        batch = turn.batches.get(turn.board.user, live.batch) if live.route.stage is Stage.STAGE_OUT else None
+        batch = turn.frozen(live.batch) if live.route.stage is Stage.STAGE_OUT else None
         if batch is not None:
             turn.shelf.load(batch.numbers(), turn.board.live())
             found += [move.destination for move in turn.shelf.movements(batch)]
@@ -77,7 +79,7 @@ def send(turn: Turn, token: AccessToken, wanted: Draft) -> None:
     if not members:
         turn.board.keep(turn.board.plan.without(live.batch))
         return
-    batch = turn.batches.freeze(
+    batch = turn.freeze(
         Batch(
             id=live.batch,
             user=turn.board.user,
@@ -91,14 +93,25 @@ def send(turn: Turn, token: AccessToken, wanted: Draft) -> None:
     _post(turn, token, live, batch)
 
 
+def drop_unfrozen(turn: Turn) -> None:
+    """Take off the desk what was never frozen, so never posted: the claims of its jobs are void.
+
+    Before anything that may fail, and before the inbox is tidied: a job that such a batch claims is found by its
+    inbox item and by nothing else.
+    """
+    for live in turn.board.plan.batches:
+        if live.task is None and turn.frozen(live.batch) is None:
+            turn.board.keep(turn.board.plan.without(live.batch))
+            turn.shelf.void(turn.board.live())
+
+
 def resume(turn: Turn, token: AccessToken, live: LiveBatch) -> None:
-    """Go on with a batch that the desk names and whose task is not known."""
-    turn.check_time()
-    batch = turn.batches.get(turn.board.user, live.batch)
-    if batch is None:
-        turn.board.keep(turn.board.plan.without(live.batch))
-        turn.shelf.void(turn.board.live())
+    """Go on with a frozen batch whose task is not known."""
+    if live.retry_at is not None and live.retry_at > turn.clock.now():
         return
+    turn.check_time()
+    batch = turn.frozen(live.batch)
+    assert batch is not None, "what was never frozen has been dropped"
     turn.shelf.load(batch.numbers(), turn.board.live())
     if any(live.batch not in turn.shelf.jobs[number].moving_in() for number in batch.numbers()):
         # It was refused, and the pass that told its jobs so was cut off: what it had is planned again.
@@ -136,27 +149,45 @@ def _claim(turn: Turn, batch: BatchId, members: list[Member]) -> Iterable[Member
 
 def _post(turn: Turn, token: AccessToken, live: LiveBatch, batch: Batch) -> None:
     try:
-        task = turn.submissions.submit(token, batch, turn.shelf.movements(batch))
-    except IdenticalPaths:
-        task = _own_task(turn, token, batch)
-    except TooManyTasks:
-        raise  # passing: the batch stays on the desk and is posted again
+        task = _task(turn, token, batch)
     except LoginNeeded as need:
         dissolve(turn, live, batch.numbers())
         turn.board.note(need, turn.clock.now(), live.route)
         return
     except FarSide as fault:
-        if fault.transient or fault.status == UNAUTHORIZED:
-            raise
-        _refused(turn, live, batch, fault)
+        means = refusal(fault.code, fault.status, transient=fault.transient)
+        if means.verdict is Verdict.PERMANENT:
+            _refused(turn, live, batch, fault, halve=means.reach is Reach.ITEM)
+        else:
+            put_off(turn, live, fault)  # the batch stays on the desk and is posted again
         return
-    turn.board.put(replace(live, task=task))
+    turn.board.put(replace(live, task=task, retry_at=None, look=Look()))
     log.info("batch sent", extra={"fields": {"user": batch.user, "batch": batch.id, "task": task}})
 
 
-def _own_task(turn: Turn, token: AccessToken, batch: Batch) -> TaskId:
-    """A live task has a path of ours: if it bears our label it is ours, and otherwise it is waited out."""
-    found = turn.tasks.find(token, label(batch.user, batch.id))
+def put_off(turn: Turn, live: LiveBatch, fault: FarSide) -> None:
+    """Show on a batch what Globus refused it for the time being; the user's other batches go on.
+
+    :raises FarSide: the same, if it is about more than this batch.
+    """
+    means = refusal(fault.code, fault.status, transient=fault.transient)
+    if means.reach is Reach.USER:
+        raise fault
+    now = turn.clock.now()
+    paused = fault.code.endswith("OperationPaused")
+    live = turn.board.plan.batch(live.batch) or live
+    look = replace(live.look, trouble=fault.code, words=fault.detail, paused=paused)
+    retry_at = rest(fault.retry_after, now) or now + max(FIRST_RETRY, interval(now - live.opened_at))
+    turn.board.remember(replace(live, look=look, retry_at=retry_at))
+    log.info("batch put off", extra={"fields": {"user": turn.board.user, "batch": live.batch, "cause": fault.code}})
+
+
+def _task(turn: Turn, token: AccessToken, batch: Batch) -> TaskId:
+    """Post the batch. Where a live task has a path of it: if that bears our label it is ours, else it is waited out."""
+    try:
+        return turn.submissions.submit(token, batch, turn.shelf.movements(batch))
+    except IdenticalPaths:
+        found = turn.tasks.find(token, label(batch.user, batch.id))
     if found is None:
         raise FarSide(
             "transfer",
@@ -167,10 +198,13 @@ def _own_task(turn: Turn, token: AccessToken, batch: Batch) -> TaskId:
     return found.id
 
 
-def _refused(turn: Turn, live: LiveBatch, batch: Batch, fault: FarSide) -> None:
-    """Globus will not have this batch. A lone job fails with Globus's words; several are tried in halves."""
+def _refused(turn: Turn, live: LiveBatch, batch: Batch, fault: FarSide, *, halve: bool) -> None:
+    """Globus will not have this batch. A lone item fails with Globus's words; several are tried in halves.
+
+    What is about the collections fails them all: no half would fare better.
+    """
     log.warning("batch refused", extra={"fields": {"user": batch.user, "batch": batch.id, "cause": fault.code}})
-    half = len(batch.members) // 2
+    half = len(batch.members) // 2 if halve else 0
     task = TaskId("")
     for number, items in by_number(batch.members).items():
 

@@ -119,13 +119,11 @@ def test_a_mismatch_is_told_with_its_cure() -> None:
         ("CREDENTIAL_EXPIRED", Verdict.USER),
         ("CONNECTION_RESET", Verdict.PASSES),
         ("GC_NOT_CONNECTED", Verdict.PASSES),
-        ("QUOTA_EXCEEDED", Verdict.PASSES),
+        ("QUOTA_EXCEEDED", Verdict.SPACE),
         ("PAUSED", Verdict.PASSES),
         ("WHAT_NOBODY_HAS_SEEN", Verdict.PASSES),
         ("", Verdict.PASSES),
     ],
 )
-def test_a_code_of_globus_s_passes_or_is_permanent_or_needs_the_user_and_an_unknown_one_passes(
-    code: str, expected: Verdict
-) -> None:
+def test_a_code_of_globus_s_has_its_verdict_and_an_unknown_one_passes(code: str, expected: Verdict) -> None:
     assert verdict(code) is expected

@@ -49,7 +49,7 @@ def test_a_far_side_that_fails_for_a_while_is_shown_and_tried_again(
 
 def test_a_far_side_that_keeps_failing_is_asked_less_and_less_often() -> None:
     house = House()
-    house.access.error = busy()
+    house.access.error = FarSide("transfer", "ServiceUnavailable", "down", transient=True, status=503)
     house.post(a_document())
     gaps = []
     for _ in range(60):
@@ -110,9 +110,11 @@ def test_identical_paths_of_a_stranger_are_waited_out() -> None:
     house.post(a_document())
     house.live_on(10)
     assert house.job(number).state is State.STAGE_IN
-    trouble = house.desk().plan.trouble
-    assert trouble is not None
-    assert trouble.code == "IdenticalPaths"
+    (live,) = house.desk().plan.batches
+    assert live.look.trouble == "IdenticalPaths"
+    (neighbour,) = house.post(a_document(source="/x"))
+    house.live_on(5)
+    assert house.job(neighbour).state is State.COMPLETED, "one route's stranger holds up nobody else"
     house.globus.strangers = set()
     house.live_on()
     assert house.job(number).state is State.COMPLETED
@@ -173,25 +175,29 @@ def test_a_paused_collection_is_shown_and_waited_for() -> None:
     assert house.job(number).state is State.COMPLETED
 
 
-def test_a_passing_event_is_shown_and_ends_nothing() -> None:
+@pytest.mark.parametrize("code", ["ENDPOINT_TOO_BUSY", "GC_NOT_CONNECTED", "NEVER_HEARD_OF"])
+def test_a_passing_event_is_shown_and_ends_nothing(code: str) -> None:
     house = House()
-    house.globus.bad_paths["/in"] = "NO_SPACE"
+    house.globus.bad_paths["/in"] = code
     house.post(a_document())
     house.live_on(5)
     (live,) = house.desk().plan.batches
-    assert live.look.trouble == "NO_SPACE"
+    assert live.look.trouble == code
     assert house.globus.cancels == []
 
 
-def test_a_task_past_its_deadline_fails_its_jobs() -> None:
+def test_a_task_past_its_deadline_fails_its_jobs_with_what_held_it_up() -> None:
     house = House()
-    house.globus.bad_paths["/in"] = "NO_SPACE"
+    house.globus.bad_paths["/in"] = "ENDPOINT_TOO_BUSY"
     (number,) = house.post(a_document())
     for _ in range(4):
         house.clock.turn(days=1)
         house.by_sweep_alone()
     job = house.job(number)
-    assert (job.state, job.failed_stage) == (State.FAILED, Stage.STAGE_IN)
+    assert (job.state, job.failed_stage, job.error) == (State.FAILED, Stage.STAGE_IN, "deadline")
+    told = house.manage.show(ADA, number).told
+    assert told is not None
+    assert "ENDPOINT_TOO_BUSY" in told.detail["words"][0]
 
 
 def test_a_path_that_another_begins_with_is_not_blamed() -> None:

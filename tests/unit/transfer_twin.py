@@ -2,7 +2,8 @@
 
 It answers as Globus does: a submission id posted again is the same task; paths that a live task already has
 are refused; a missing source is skipped, and the task succeeds without it; a path that cannot be written
-leaves the task ACTIVE and not ok until somebody cancels it or its deadline passes. It refuses nothing by
+leaves the task ACTIVE and not ok, its other items moved, until somebody cancels it or its deadline passes; a full
+destination fails it. It refuses nothing by
 itself beyond that: what else can go wrong is switched on by the test, before or after a call's effect.
 """
 
@@ -14,9 +15,10 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from chalicelib.core import paths
-from chalicelib.core.batch import Batch, Movement
+from chalicelib.core.batch import Batch, Member, Movement
 from chalicelib.core.consent import LoginReason, data_access
 from chalicelib.core.errors import FarSide, LoginNeeded
+from chalicelib.core.globus_codes import Verdict, verdict
 from chalicelib.core.ids import CollectionId, SubmissionId, TaskId
 from chalicelib.core.ports.clock import Clock
 from chalicelib.core.ports.transfer import IdenticalPaths, Skip, Task, TaskEvent, TaskStatus, TooManyTasks
@@ -40,6 +42,7 @@ class TwinTask:
     status: TaskStatus = TaskStatus.ACTIVE
     moved: dict[str, int] = field(default_factory=dict)
     skips: list[Skip] = field(default_factory=list)
+    settled: set[Member] = field(default_factory=set)
     fatal: str | None = None
 
     @property
@@ -72,6 +75,8 @@ class TransferTwin:
     cancels: list[TaskId] = field(default_factory=list)
     bad_paths: dict[str, str] = field(default_factory=dict)
     """A path (or an ancestor of one) -> the code of the event that a task meets there, again and again."""
+    repeats: int = 1
+    """How often a list of events tells of each trouble."""
     unnamed: bool = False
     """Events do not say which path they are about."""
     suspended: set[CollectionId] = field(default_factory=set)
@@ -161,7 +166,7 @@ class TransferTwin:
                 detail="" if self.unnamed else f'{{"path": "{path}"}}',
                 time=self.clock.now(),
             )
-            for code, path in self._troubles(self.tasks[task])
+            for code, path in self._troubles(self.tasks[task]) * self.repeats
         ]
 
     # how it works
@@ -214,36 +219,48 @@ class TransferTwin:
             stopped = {route.source, route.destination} & self.suspended
             task.status = TaskStatus.INACTIVE if stopped else TaskStatus.ACTIVE
             if now >= task.batch.deadline:
-                task.status, task.fatal = TaskStatus.FAILED, "CANCELED_BY_DEADLINE"
-            elif now >= task.ends_at and not self._is_stuck(task):
-                self._finish(task)
+                task.status, task.fatal = TaskStatus.FAILED, "EXPIRED"
+            elif now >= task.ends_at and not self._is_held(task):
+                self._work(task)
 
-    def _is_stuck(self, task: TwinTask) -> bool:
+    def _is_held(self, task: TwinTask) -> bool:
         route = task.batch.route
-        paused = {route.source, route.destination} & (self.paused | self.suspended)
-        return bool(paused or self._troubles(task))
+        return bool({route.source, route.destination} & (self.paused | self.suspended))
+
+    def _work(self, task: TwinTask) -> None:
+        """Move what can be moved; a full destination ends the task there, any other trouble is met for ever."""
+        for move in task.movements:
+            codes = self._met(move)
+            if any(verdict(code) is Verdict.SPACE for code, _ in codes):
+                task.status, task.fatal = TaskStatus.FAILED, codes[0][0]
+                break
+            if not codes and move.member not in task.settled:
+                self._move(task, move)
+                task.settled.add(move.member)
+        else:
+            task.status = TaskStatus.ACTIVE if self._troubles(task) else TaskStatus.SUCCEEDED
 
     def _troubles(self, task: TwinTask) -> list[tuple[str, str]]:
         """The events of paths that this task can never write or read."""
-        reached = [side.path for move in task.movements for side in (move.source, move.destination)]
+        return [trouble for move in task.movements for trouble in self._met(move)]
+
+    def _met(self, move: Movement) -> list[tuple[str, str]]:
         return [
             (code, path)
-            for path in reached
+            for path in (move.source.path, move.destination.path)
             for bad, code in self.bad_paths.items()
             if paths.covers(bad, path.rstrip("/"))
         ]
 
-    def _finish(self, task: TwinTask) -> None:
-        task.status = TaskStatus.SUCCEEDED
-        for move in task.movements:
-            there = self.files[move.source.collection]
-            root, target = move.source.path, move.destination.path
-            found = [name for name in there if name == root or (move.recursive and name.startswith(root))]
-            if not found:
-                task.skips.append(Skip(source_path=root, code="FILE_NOT_FOUND", detail="No such file or directory"))
-            for name in found:
-                lands = target + name[len(root) :]
-                self.files[move.destination.collection][lands] = task.moved[lands] = there[name]
+    def _move(self, task: TwinTask, move: Movement) -> None:
+        there = self.files[move.source.collection]
+        root, target = move.source.path, move.destination.path
+        found = [name for name in there if name == root or (move.recursive and name.startswith(root))]
+        if not found:
+            task.skips.append(Skip(source_path=root, code="FILE_NOT_FOUND", detail="No such file or directory"))
+        for name in found:
+            lands = target + name[len(root) :]
+            self.files[move.destination.collection][lands] = task.moved[lands] = there[name]
 
     def _seen(self, task: TwinTask) -> Task:
         troubles = self._troubles(task) if task.live else []
@@ -261,4 +278,5 @@ class TransferTwin:
             skipped=len(task.skips),
             nice_status=troubles[0][0] if troubles else None,
             fatal=task.fatal,
+            expired=task.fatal == "EXPIRED",
         )

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Protocol
 
@@ -52,6 +52,14 @@ class Task:
     nice_status: str | None
     fatal: str | None
     """The code of the error that ended a failed task, where Globus gives one."""
+    expired: bool = False
+    """It failed because its deadline passed."""
+    admin: str | None = None
+    """What the administrator said who cancelled it; None if none did."""
+    rate: int = 0
+    """Bytes a second since it was accepted."""
+    took: timedelta | None = None
+    """From its acceptance to its end; None while it goes on."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
