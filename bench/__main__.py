@@ -2,7 +2,8 @@
 
 Cold starts of what is deployed, as `make package` built it: new processes against a whole stack with a user signed
 in, to the first POST of a job answered, and to the end of the first reconcile of a desk with work, which unseals a
-token. Then what the Globus emulator carries. Ratios are kept, and milliseconds shown: machines differ.
+token. Then what a thousand jobs ask of KMS and Globus Auth, and what the Globus emulator carries. Ratios and counts
+are kept, and milliseconds shown: machines differ.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from bench import token_calls
 from bench.cold_start import Command, commands, measure, post_event, show, unpack, wake_event
 from bench.globus_load import load
 from chalicelib.adapters.dynamodb.desks import DeskTable
@@ -43,6 +45,8 @@ def main() -> int:
     if not asked.globus_only:
         with tempfile.TemporaryDirectory() as name:
             results |= _cold(Path(name), asked.runs)
+        with tempfile.TemporaryDirectory() as name:
+            results |= token_calls.count(Path(name))
         results |= {"package_mb": _megabytes(), "python": sys.version.split()[0]}
     with tempfile.TemporaryDirectory() as name:
         results |= load(Path(name), tasks=asked.tasks, files=asked.files)
