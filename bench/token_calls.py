@@ -11,14 +11,12 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, urlsplit
 
-from chalicelib import wiring
 from chalicelib.adapters.kms import KmsSeal
 from chalicelib.adapters.memory.desks import MemoryBatches, MemoryBell, MemoryDesks
 from chalicelib.adapters.memory.jobs import MemoryJobs, MemoryPostings, MemorySiteQueue
@@ -32,10 +30,8 @@ from chalicelib.core.keys import JOBS, Caller, KeyKind, site_scope
 from chalicelib.core.logins import LoginRequest
 from chalicelib.core.ports.auth import ClientCredentials
 from chalicelib.core.sync import read_sync
-from chalicelib.service.exchange import Exchanging
-from chalicelib.service.sign_in import Answer, SignIn
-from chalicelib.service.sync import Synced, Syncing
-from chalicelib.service.tokens import Tokens
+from chalicelib.service.sign_in import Answer
+from chalicelib.service.sync import Synced
 from chalicelib.settings import read_settings
 from emulators.aws.iam import parse_policy
 from emulators.aws.stack import AwsStack
@@ -43,6 +39,9 @@ from emulators.clock import TurnedClock
 from emulators.globus import Browser, GlobusEmulator
 from emulators.globus.config import Settings, default_config
 from emulators.globus.pace import Pace
+
+if TYPE_CHECKING:
+    from chalicelib.wiring import Services
 
 TEMPLATE = Path(__file__).parents[1] / "infra" / "template.json"
 START = 1_800_000_000.0
@@ -67,11 +66,13 @@ def count(folder: Path, jobs: int = 1000) -> dict[str, int]:
         aws.admit("bench", parse_policy(SEALS, name="bench"))
         seal = KmsSeal(lambda: aws.client("kms", "bench"), aws.created.look_up("TokenKey", None))
         with _environment(globus.environment()):
-            services = OneProcess(globus, clock, seal)
-            _sign_in(services, globus, OTHER)  # so that the collections are known, as they are but for the first user
+            process = _one_process(globus, clock, seal)
+            _sign_in(
+                process.services, globus, OTHER
+            )  # so that the collections are known, as they are but for the first user
             kms.clear()
             globus.controls.forget_requests()
-            _Work(services, globus, clock).do(jobs)
+            _Work(process, globus, clock).do(jobs)
         auth = [one.path for one in globus.controls.requests() if _is_auth(one.path)]
     return {f"kms_calls_per_{jobs}_jobs": len(kms), f"auth_calls_per_{jobs}_jobs": len(auth)}
 
@@ -109,49 +110,45 @@ class _Moments:
         return datetime.fromtimestamp(self._clock.now(), UTC)
 
 
-class OneProcess(wiring.Services):
-    """The service as it is wired, with tables and queue in memory, and all functions in one process."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OneProcess:
+    """The service as it is wired, all its functions in one process, over tables and a queue in memory."""
 
-    def __init__(self, globus: GlobusEmulator, clock: TurnedClock, seal: KmsSeal) -> None:
-        client = globus.client("qstage")
-        told = {"QSTAGE_BASE_URL": CALLBACK, "QSTAGE_GLOBUS_CLIENT_ID": client.id}
-        super().__init__(read_settings(told))
-        self.seal = seal
-        self.rows, self.rung = MemoryRows(), MemoryBell()
-        credentials = ClientCredentials(client_id=client.id, client_secret=client.secret or "")
-        # A cached property that is set is never asked for: what the wiring would keep in AWS is here in memory.
-        vars(self).update(
-            clock=_Moments(clock),
-            _jobs=MemoryJobs(self.rows, _Moments(clock)),
-            _postings=MemoryPostings(self.rows),
-            _desks=MemoryDesks(self.rows),
-            _batches=MemoryBatches(self.rows),
-            _sites=MemorySites(self.rows),
-            _collections=MemoryCollections(self.rows),
-            _logins=MemoryLogins(),
-            _token_store=MemoryTokens(),
-            _bell=self.rung,
-            _secret=lambda: credentials,
-        )
-
-    @cached_property
-    def tokens(self) -> Tokens:
-        return replace(super().tokens, seal=self.seal)
-
-    @cached_property
-    def exchanging(self) -> Exchanging:
-        return replace(super().exchanging, sealer=self.seal)
-
-    @cached_property
-    def sign_in(self) -> SignIn:
-        return replace(super().sign_in, exchange=self.exchanging)
-
-    @cached_property
-    def syncing(self) -> Syncing:
-        return replace(super().syncing, queue=MemorySiteQueue(self.rows))
+    services: Services
+    rows: MemoryRows
+    rung: MemoryBell
 
 
-def _sign_in(services: OneProcess, globus: GlobusEmulator, username: str) -> Caller:
+def _one_process(globus: GlobusEmulator, clock: TurnedClock, seal: KmsSeal) -> OneProcess:
+    from chalicelib.wiring import Services
+
+    client, moments, rows, rung = globus.client("qstage"), _Moments(clock), MemoryRows(), MemoryBell()
+    credentials = ClientCredentials(client_id=client.id, client_secret=client.secret or "")
+    services = Services(read_settings({"QSTAGE_BASE_URL": CALLBACK, "QSTAGE_GLOBUS_CLIENT_ID": client.id}))
+    # A cached property that is set is never asked for: what the wiring would keep in AWS is here in memory.
+    vars(services).update(
+        clock=moments,
+        _jobs=MemoryJobs(rows, moments),
+        _postings=MemoryPostings(rows),
+        _desks=MemoryDesks(rows),
+        _batches=MemoryBatches(rows),
+        _sites=MemorySites(rows),
+        _collections=MemoryCollections(rows),
+        _logins=MemoryLogins(),
+        _token_store=MemoryTokens(),
+        _bell=rung,
+        _secret=lambda: credentials,
+    )
+    vars(services).update(
+        tokens=replace(services.tokens, seal=seal),
+        exchanging=replace(services.exchanging, sealer=seal),
+        syncing=replace(services.syncing, queue=MemorySiteQueue(rows)),
+    )
+    vars(services).update(sign_in=replace(services.sign_in, exchange=services.exchanging))
+    return OneProcess(services=services, rows=rows, rung=rung)
+
+
+def _sign_in(services: Services, globus: GlobusEmulator, username: str) -> Caller:
     """Through the pages, with consent for what the jobs use."""
     wanted = tuple(CollectionId(globus.collections[name]) for name in ("lab", "theta"))
     begun = services.sign_in.begin(LoginRequest(collections=wanted), services.clock.now())
@@ -167,10 +164,10 @@ def _sign_in(services: OneProcess, globus: GlobusEmulator, username: str) -> Cal
 class _Work:
     """What the user, the schedules and the site do."""
 
-    def __init__(self, services: OneProcess, globus: GlobusEmulator, clock: TurnedClock) -> None:
-        self.services, self.globus, self.clock = services, globus, clock
-        self.began = services.clock.now()
-        self.caller = _sign_in(services, globus, USER)
+    def __init__(self, process: OneProcess, globus: GlobusEmulator, clock: TurnedClock) -> None:
+        self.process, self.services, self.globus, self.clock = process, process.services, globus, clock
+        self.began = self.services.clock.now()
+        self.caller = _sign_in(self.services, globus, USER)
         self.agent = replace(self.caller, kind=KeyKind.AGENT, scopes=frozenset({site_scope(SITE)}))
 
     def do(self, jobs: int) -> None:
@@ -225,7 +222,7 @@ class _Work:
                 return
             self.clock.turn(60)
             self.services.sweep.run()
-            while self.services.rung.take():
+            while self.process.rung.take():
                 self.services.reconciler.wake(self.caller.user, lambda: FULL)
         raise AssertionError(f"after an hour still not {what}")
 
@@ -242,4 +239,4 @@ class _Work:
         return self._count(State.COMPLETED)
 
     def _count(self, state: State) -> int:
-        return sum(row.job.state is state for row in self.services.rows.jobs.values())
+        return sum(row.job.state is state for row in self.process.rows.jobs.values())
