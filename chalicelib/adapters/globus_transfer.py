@@ -93,6 +93,7 @@ class GlobusTransfer:
 
 
 def _transfer_data(batch: Batch, movements: Sequence[Movement]) -> Any:
+    """The document of a batch. Its movements have the same options, or they would not share it."""
     from globus_sdk import MISSING, TransferData
 
     data = TransferData(
@@ -101,6 +102,7 @@ def _transfer_data(batch: Batch, movements: Sequence[Movement]) -> Any:
         label=batch.label,
         submission_id=batch.submission,
         sync_level=_CHECKSUM if batch.careful else MISSING,
+        encrypt_data=movements[0].options.encrypt,
         verify_checksum=True,
         skip_source_errors=True,
         fail_on_quota_errors=True,
@@ -109,6 +111,8 @@ def _transfer_data(batch: Batch, movements: Sequence[Movement]) -> Any:
         notify_on_failed=False,
         notify_on_inactive=False,
     )
+    for rule in movements[0].options.rules:
+        data.add_filter_rule(rule.name, method=rule.method, type=rule.kind)
     for move in movements:
         data.add_item(move.source.path, move.destination.path, recursive=move.recursive)
     return data

@@ -19,6 +19,7 @@ from chalicelib.core.ids import BatchId, JobNumber, SubmissionId, UserId, user_t
 from chalicelib.core.job import Job, Leg, Stage
 from chalicelib.core.paths import Location
 from chalicelib.core.sites import Site
+from chalicelib.core.transfer_options import PLAIN, Options
 
 MOST_LIVE = 3
 """Globus works on three transfer tasks of a user at a time; more would only queue there."""
@@ -69,6 +70,7 @@ class Movement:
     member: Member
     source: Location
     destination: Location
+    options: Options = PLAIN
 
     @property
     def recursive(self) -> bool:
@@ -81,13 +83,19 @@ def movement(job: Job, document: Document, site: Site, stage: Stage, item: int) 
     member = Member(job.ref.number, item, job.revision)
     if stage is Stage.STAGE_OUT:
         source = Location(home.collection, paths.join(home.path, document.stage_out[item].source))
-        return Movement(member=member, source=source, destination=document.targets(job.ref.number, job.index)[item])
+        return Movement(
+            member=member,
+            source=source,
+            destination=document.targets(job.ref.number, job.index)[item],
+            options=document.stage_out[item].options,
+        )
     wanted = document.stage_in[item]
     assert wanted.source is not None, "a linked input is never moved"
     return Movement(
         member=member,
         source=wanted.source,
         destination=Location(home.collection, paths.join(home.path, wanted.target)),
+        options=wanted.options,
     )
 
 
@@ -108,16 +116,18 @@ class Draft:
 def draft(wanted: Iterable[tuple[Leg, Movement, Stage]], occupied: Iterable[Location], room: int) -> tuple[Draft, ...]:
     """Gather pending items into at most ``room`` batches: stage-outs first, then the oldest job first.
 
+    Items share a batch if they share route and options.
+
     ``occupied`` are the destinations of live batches: an item that would write to the same place waits, and
     so does one that would collide with another in a different draft.
     """
-    groups: dict[tuple[Route, int | None], list[tuple[Leg, Movement]]] = defaultdict(list)
+    groups: dict[tuple[Route, Options, int | None], list[tuple[Leg, Movement]]] = defaultdict(list)
     for leg, move, stage in sorted(wanted, key=lambda each: (each[2] is not Stage.STAGE_OUT, each[1].member)):
         route = Route(stage=stage, source=move.source.collection, destination=move.destination.collection)
-        groups[(route, leg.share)].append((leg, move))
+        groups[(route, move.options, leg.share)].append((leg, move))
     taken = _Ground(occupied)
     drafts: list[Draft] = []
-    for (route, share), entries in groups.items():
+    for (route, _, share), entries in groups.items():
         if len(drafts) == room:
             break
         most = min(share or MOST_ITEMS, MOST_ITEMS)

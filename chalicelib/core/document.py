@@ -10,7 +10,7 @@ from __future__ import annotations
 import base64
 import binascii
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from chalicelib.core import paths
@@ -31,6 +31,7 @@ from chalicelib.core.shape import (
     Schema,
     Text,
 )
+from chalicelib.core.transfer_options import MOST_PATTERNS, Options, check_exclude, check_include, filter_rules
 
 LARGEST = 256 * 1024
 """Bytes of JSON that one document may have."""
@@ -86,6 +87,17 @@ _SYMLINKS = Field(
     shape=Choice(words=("fail", "ignore"), describe="what a symbolic link, which Globus skips, does to the item"),
     default="fail",
 )
+_PATTERNS = ListOf(item=Text(longest=256, shortest=1), longest=MOST_PATTERNS)
+_OPTIONS = {
+    "include": Field(
+        shape=replace(_PATTERNS, describe="of a directory, only files with names that match one of these"), default=()
+    ),
+    "exclude": Field(
+        shape=replace(_PATTERNS, describe="but none of these; one that ends in a slash leaves out directories"),
+        default=(),
+    ),
+    "encrypt": Field(shape=Flag(describe="encrypt the data on their way"), default=False),
+}
 _STAGE_IN = Record(
     fields={
         "source": Field(shape=_PATH, required=True),
@@ -97,6 +109,7 @@ _STAGE_IN = Record(
             default="ignore",
         ),
         "executable": Field(shape=Flag(describe="give the file mode 0755 when it has arrived"), default=False),
+        **_OPTIONS,
     }
 )
 _STAGE_OUT = Record(
@@ -107,6 +120,7 @@ _STAGE_OUT = Record(
         "optional": Field(shape=Flag(), default=False),
         "symlinks": _SYMLINKS,
         "merge": Field(shape=Flag(describe="other live jobs may write to the same place"), default=False),
+        **_OPTIONS,
     }
 )
 _NOTIFY = Record(
@@ -156,6 +170,7 @@ class StageIn:
     target: str
     optional: bool
     executable: bool
+    options: Options
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -168,6 +183,7 @@ class StageOut:
     optional: bool
     symlinks: str
     merge: bool
+    options: Options
 
     @property
     def collection(self) -> CollectionId:
@@ -277,12 +293,17 @@ def _read_stage_in(entry: Mapping[str, Any], pointer: str, faults: list[Fault]) 
         return None
     if entry["executable"] is True and (lands == "" or lands.endswith("/")):
         faults.append(Fault(pointer=f"{pointer}/executable", detail="is for one file; the source is a directory"))
+    if link and (entry["include"] or entry["exclude"] or entry["encrypt"]):
+        faults.append(
+            Fault(pointer=f"{pointer}/mode", detail="a link moves nothing: leave out include, exclude, encrypt")
+        )
     return StageIn(
         source=None if link else source,
         site_path=source if link else None,
         target=lands,
         optional=entry["optional"],
         executable=entry["executable"],
+        options=_read_options(entry, lands, pointer, faults),
     )
 
 
@@ -304,7 +325,21 @@ def _read_stage_out(entry: Mapping[str, Any], pointer: str, faults: list[Fault])
         optional=entry["optional"],
         symlinks=entry["symlinks"],
         merge=entry["merge"],
+        options=_read_options(entry, source, pointer, faults),
     )
+
+
+def _read_options(entry: Mapping[str, Any], place: str, pointer: str, faults: list[Fault]) -> Options:
+    """How the item is moved; ``place`` is one end of it, by which a directory is known."""
+    lists: dict[str, list[str]] = {"include": [], "exclude": []}
+    for name, rule in (("include", check_include), ("exclude", check_exclude)):
+        for index, pattern in enumerate(entry[name] if isinstance(entry[name], tuple) else ()):
+            checked = _checked(faults, f"{pointer}/{name}/{index}", rule, pattern)
+            lists[name] += [] if checked is ABSENT else [checked]
+        if lists[name] and not (place == "" or place.endswith("/")):
+            detail = "is for a directory: end the source with a slash, or leave this out"
+            faults.append(Fault(pointer=f"{pointer}/{name}", detail=detail))
+    return Options(rules=filter_rules(lists["include"], lists["exclude"]), encrypt=entry["encrypt"] is True)
 
 
 def _read_file(entry: Mapping[str, Any], pointer: str, faults: list[Fault]) -> str | None:

@@ -56,4 +56,6 @@ def _leg(index: int, item: StageOut, found: Found) -> Leg:
         return Leg(item=index, status=LegStatus.FAILED, error=f"output_is_{found.kind}")
     if found.links and item.symlinks == "fail":
         return Leg(item=index, status=LegStatus.FAILED, error="output_has_links")
-    return Leg(item=index, files=found.files, bytes=found.bytes)
+    # The site counts all that is there: how much of it the filters let through, nobody knows beforehand.
+    files = None if item.options.rules else found.files
+    return Leg(item=index, files=files, bytes=found.bytes)

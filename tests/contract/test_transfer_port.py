@@ -23,6 +23,7 @@ from chalicelib.core.job import Stage
 from chalicelib.core.paths import Location
 from chalicelib.core.ports.transfer import IdenticalPaths, Submissions, Task, Tasks, TaskStatus
 from chalicelib.core.tokens import AccessToken
+from chalicelib.core.transfer_options import PLAIN, Options, filter_rules
 from emulators.clock import TurnedClock
 from emulators.globus import Browser, GlobusEmulator
 from emulators.globus.config import Settings, default_config
@@ -67,12 +68,17 @@ class Ground:
     def pass_time(self, seconds: float = TAKES * 2) -> None:
         self.clock.turn(seconds)
 
-    def batch(self, *pairs: tuple[str, str]) -> tuple[Batch, tuple[Movement, ...]]:
+    def batch(self, *pairs: tuple[str, str], options: Options = PLAIN) -> tuple[Batch, tuple[Movement, ...]]:
         """A batch from the lab to the site, with a fresh submission id."""
         self.count += 1
         members = tuple(Member(JobNumber(1001 + index), 0, 1) for index in range(len(pairs)))
         movements = tuple(
-            Movement(member=member, source=Location(self.lab, source), destination=Location(self.site, destination))
+            Movement(
+                member=member,
+                source=Location(self.lab, source),
+                destination=Location(self.site, destination),
+                options=options,
+            )
             for member, (source, destination) in zip(members, pairs, strict=True)
         )
         made = Batch(
@@ -85,8 +91,8 @@ class Ground:
         )
         return made, movements
 
-    def sent(self, *pairs: tuple[str, str]) -> tuple[Batch, TaskId]:
-        batch, movements = self.batch(*pairs)
+    def sent(self, *pairs: tuple[str, str], options: Options = PLAIN) -> tuple[Batch, TaskId]:
+        batch, movements = self.batch(*pairs, options=options)
         return batch, self.port.submit(self.token, batch, movements)
 
     def seen(self, task: TaskId) -> Task:
@@ -188,6 +194,23 @@ def test_a_directory_and_a_file_arrive_and_the_task_tells_how_many(ground: Groun
     assert (ended.status, ended.files_done, ended.skipped) == (TaskStatus.SUCCEEDED, 3, 0)
     delivered = sorted(ground.port.delivered(ground.token, task))
     assert delivered == ["/job/inputs/a.txt", "/job/inputs/deep/b é.txt", "/job/two.txt"]
+
+
+@pytest.mark.parametrize(
+    ("include", "exclude", "arrive"),
+    [
+        (["*.txt"], [], ["a.txt", "deep/c.txt", "old/e.txt"]),
+        ([], ["*.txt", "old/"], ["b.dat", "deep/d.dat"]),
+        (["*.txt", "b.*"], ["c*", "old/"], ["a.txt", "b.dat"]),
+    ],
+)
+def test_of_a_directory_arrive_the_files_that_the_filters_let_through(
+    ground: Ground, include: list[str], exclude: list[str], arrive: list[str]
+) -> None:
+    ground.put(*(f"/in/{name}" for name in ("a.txt", "b.dat", "deep/c.txt", "deep/d.dat", "old/e.txt")))
+    _, task = ground.sent(("/in/", "/job/"), options=Options(rules=filter_rules(include, exclude), encrypt=True))
+    assert ground.ended(task).status is TaskStatus.SUCCEEDED
+    assert sorted(ground.port.delivered(ground.token, task)) == [f"/job/{name}" for name in arrive]
 
 
 def test_a_batch_posted_twice_is_one_task(ground: Ground) -> None:

@@ -28,8 +28,10 @@ from chalicelib.core.ids import BatchId, CollectionId, JobNumber, SubmissionId, 
 from chalicelib.core.job import Leg, Stage
 from chalicelib.core.paths import Location, overlap
 from chalicelib.core.sites import Mount
+from chalicelib.core.transfer_options import PLAIN, Options
 
 Wanted = tuple[Leg, Movement, Stage]
+SECRET = Options(encrypt=True)
 STEPS = st.lists(st.sampled_from(["a", "ab", "b", "c"]), max_size=3)
 TREES = st.builds(
     lambda steps, tail: "/" + "/".join(steps) + (tail if steps else ""), STEPS, st.sampled_from(["", "/"])
@@ -43,13 +45,15 @@ def staged_out(number: int, item: int, place: Location, *, share: int | None = N
     return Leg(item=item, share=share), move, Stage.STAGE_OUT
 
 
-def staged_in(number: int, item: int, *, share: int | None = None, source: CollectionId = LAB) -> Wanted:
+def staged_in(
+    number: int, item: int, *, share: int | None = None, source: CollectionId = LAB, options: Options = PLAIN
+) -> Wanted:
     """As real ones: each below its own job's directory."""
     member = Member(JobNumber(number), item, 1)
     place = Location(THETA, f"/projects/u/job-{number}/{item}/")
     return (
         Leg(item=item, share=share),
-        Movement(member=member, source=Location(source, "/d/"), destination=place),
+        Movement(member=member, source=Location(source, "/d/"), destination=place, options=options),
         Stage.STAGE_IN,
     )
 
@@ -63,7 +67,8 @@ def wishes(draw: st.DrawFn) -> list[Wanted]:
             if draw(st.booleans()):
                 wanted.append(staged_out(number, item, draw(PLACES), share=share))
             else:
-                wanted.append(staged_in(number, item, share=share, source=draw(st.sampled_from([LAB, ARCHIVE]))))
+                source, options = draw(st.sampled_from([LAB, ARCHIVE])), draw(st.sampled_from([PLAIN, SECRET]))
+                wanted.append(staged_in(number, item, share=share, source=source, options=options))
     return draw(st.permutations(wanted))
 
 
@@ -87,6 +92,7 @@ def test_drafts_keep_to_room_shares_routes_and_their_own_ground(
         share = shares.pop()
         assert 0 < len(each.movements) <= (share or batch.MOST_ITEMS)
         assert each.careful == (share is not None)
+        assert len({move.options for move in each.movements}) == 1, "a task has one list of rules"
         ends = {(move.source.collection, move.destination.collection) for move in each.movements}
         assert ends == {(each.route.source, each.route.destination)}
         assert not any(meet(move.destination, place) for move in each.movements for place in occupied)

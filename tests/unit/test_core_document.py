@@ -320,3 +320,42 @@ def test_text_that_cannot_be_stored_is_refused(text: str) -> None:
 def test_a_count_of_processes_that_agrees_may_be_given_twice() -> None:
     agreed = {"node_count": 2, "processes_per_node": 3, "process_count": 6}
     assert isinstance(a_document(resources=agreed), Document)
+
+
+def test_filters_and_encryption_become_the_options_of_an_item() -> None:
+    document = a_document(
+        stage_in=[an_input(f"globus://{LAB}/d/", include=["*.h5", "*.txt"], exclude=["tmp*", ".git/"], encrypt=True)],
+        stage_out=[an_output("results/", exclude=["core.*"])],
+    )
+    (inward,), (out,) = document.stage_in, document.stage_out
+    told = [(rule.method, rule.name, rule.kind) for rule in inward.options.rules]
+    assert told == [
+        ("exclude", "tmp*", "file"),
+        ("exclude", ".git", "dir"),
+        ("include", "*.h5", "file"),
+        ("include", "*.txt", "file"),
+        ("exclude", "*", "file"),
+    ]
+    assert (inward.options.encrypt, out.options.encrypt) == (True, False)
+    assert [(rule.method, rule.name) for rule in out.options.rules] == [("exclude", "core.*")]
+
+
+def test_filters_that_cannot_be_are_refused_by_name() -> None:
+    raw = raw_document(
+        stage_in=[
+            an_input(f"globus://{LAB}/one.txt", include=["*"]),
+            an_input(f"globus://{LAB}/d/", target="d", include=["a/b", "x/"], exclude=["a/b", "/", ""]),
+            an_input("/eagle/x/", target="l/", mode="link", exclude=["a"]),
+        ],
+        stage_out=[an_output("log.txt", exclude=["*"])],
+    )
+    assert pointers(raw) == [
+        "/stage_in/1/exclude/2",
+        "/stage_in/0/include",
+        "/stage_in/1/include/0",
+        "/stage_in/1/include/1",
+        "/stage_in/1/exclude/0",
+        "/stage_in/1/exclude/1",
+        "/stage_in/2/mode",
+        "/stage_out/0/exclude",
+    ]

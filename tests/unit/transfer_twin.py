@@ -13,6 +13,7 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from fnmatch import fnmatchcase
 
 from chalicelib.core import paths
 from chalicelib.core.batch import Batch, Member, Movement
@@ -23,6 +24,7 @@ from chalicelib.core.ids import CollectionId, SubmissionId, TaskId
 from chalicelib.core.ports.clock import Clock
 from chalicelib.core.ports.transfer import IdenticalPaths, Skip, Task, TaskEvent, TaskStatus, TooManyTasks
 from chalicelib.core.tokens import AccessToken
+from chalicelib.core.transfer_options import Rule
 
 MOST_PENDING = 100
 USUAL = timedelta(seconds=20)
@@ -51,6 +53,15 @@ class TwinTask:
 
     def pairs(self) -> frozenset[tuple[str, str]]:
         return frozenset((str(move.source), str(move.destination)) for move in self.movements)
+
+
+def passes(rules: Sequence[Rule], path: str) -> bool:
+    """Whether Globus's rules let a file below a directory through: each directory on the way, and its own name."""
+    *directories, name = path.split("/")
+    return all(
+        next((rule.method == "include" for rule in rules if rule.kind == kind and fnmatchcase(step, rule.name)), True)
+        for kind, step in (*(("dir", directory) for directory in directories), ("file", name))
+    )
 
 
 @dataclass
@@ -255,8 +266,11 @@ class TransferTwin:
     def _move(self, task: TwinTask, move: Movement) -> None:
         there = self.files[move.source.collection]
         root, target = move.source.path, move.destination.path
-        found = [name for name in there if name == root or (move.recursive and name.startswith(root))]
-        if not found:
+        below = [name for name in there if move.recursive and name.startswith(root)]
+        found = [name for name in below if passes(move.options.rules, name[len(root) :])] or [
+            name for name in there if name == root
+        ]
+        if not below and not found:
             task.skips.append(Skip(source_path=root, code="FILE_NOT_FOUND", detail="No such file or directory"))
         for name in found:
             lands = target + name[len(root) :]
