@@ -55,11 +55,12 @@ def refresh_tokens(event: CloudWatchEvent) -> None:
 
 @app.lambda_function(name="exchange")
 def exchange(event: dict[str, Any], context: Any) -> dict[str, Any]:
-    """What only this function may: turn a login's code into sealed tokens, and look collections up."""
+    """What only this function may: turn a login's code into sealed tokens, look collections up, and ask whose a
+    token is."""
     from chalicelib.api.exchange import answer
     from chalicelib.wiring import services
 
-    return answer(event, services().exchanging)
+    return answer(event, services().exchanging, services().inspecting)
 
 
 def _time_left(context: Any) -> timedelta:

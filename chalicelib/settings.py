@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import cache
 from urllib.parse import urlsplit
+
+_SCOPE = re.compile(r"https://auth\.globus\.org/scopes/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}/[A-Za-z0-9_.-]{1,64}")
 
 
 class BadSetting(Exception):
@@ -30,6 +33,8 @@ class Settings:
     globus_client_id: str
     globus_secret: str
     """Name or ARN of the secret. Only the functions that may read it have any use for the name."""
+    globus_scope: str
+    """The scope of this service at Globus Auth; empty: API keys alone open it."""
     exchange_function: str
     allowed_domains: frozenset[str]
     allowed_identities: frozenset[str]
@@ -83,6 +88,7 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
         token_key=environment.get("QSTAGE_TOKEN_KEY", ""),
         globus_client_id=environment.get("QSTAGE_GLOBUS_CLIENT_ID", ""),
         globus_secret=environment.get("QSTAGE_GLOBUS_SECRET", ""),
+        globus_scope=_scope(environment, "QSTAGE_GLOBUS_SCOPE"),
         exchange_function=environment.get("QSTAGE_EXCHANGE_FUNCTION", ""),
         allowed_domains=_words(environment, "QSTAGE_ALLOWED_DOMAINS"),
         allowed_identities=_words(environment, "QSTAGE_ALLOWED_IDENTITIES"),
@@ -110,6 +116,13 @@ def _text(environment: Mapping[str, str], name: str) -> str:
     if not value:
         raise BadSetting(f"{name} is not set")
     return value
+
+
+def _scope(environment: Mapping[str, str], name: str) -> str:
+    scope = environment.get(name, "").strip()
+    if scope and _SCOPE.fullmatch(scope) is None:
+        raise BadSetting(f"{name} must be https://auth.globus.org/scopes/<client id>/<name>, not {scope!r}")
+    return scope
 
 
 def _words(environment: Mapping[str, str], name: str) -> frozenset[str]:

@@ -16,16 +16,19 @@ from chalicelib.settings import Settings, settings
 
 if TYPE_CHECKING:
     from chalicelib.adapters.dynamodb.table import Table
+    from chalicelib.adapters.exchange_function import ExchangeFunction
     from chalicelib.adapters.login_table import LoginTable
     from chalicelib.adapters.secrets import GlobusSecret
     from chalicelib.adapters.token_table import TokenTable
     from chalicelib.core.forecast import Expectations
+    from chalicelib.core.logins import SignInPolicy
     from chalicelib.core.ports.bell import Bell
     from chalicelib.core.ports.clock import Clock
     from chalicelib.core.ports.desks import Batches, Desks
     from chalicelib.core.ports.jobs import Jobs, Postings
     from chalicelib.core.ports.places import Collections, Sites
     from chalicelib.service.access import Access
+    from chalicelib.service.bearers import Inspecting, KnownBearers
     from chalicelib.service.device import Devices
     from chalicelib.service.exchange import Exchanging
     from chalicelib.service.jobs import ManageJobs
@@ -66,7 +69,13 @@ class Services:
     def access(self) -> Access:
         from chalicelib.service.access import Access
 
-        return Access(keys=self._logins)
+        return Access(keys=self._logins, bearers=self._bearers if self._settings.globus_scope else None)
+
+    @cached_property
+    def _bearers(self) -> KnownBearers:
+        from chalicelib.service.bearers import KnownBearers
+
+        return KnownBearers(source=self._exchange, throttle=self.throttle)
 
     @cached_property
     def keys(self) -> Keys:
@@ -82,13 +91,12 @@ class Services:
 
     @cached_property
     def sign_in(self) -> SignIn:
-        from chalicelib.adapters.exchange_function import ExchangeFunction
         from chalicelib.adapters.globus_auth import GlobusAuthorize
         from chalicelib.service.sign_in import SignIn
 
         return SignIn(
             store=self._logins,
-            exchange=ExchangeFunction(_client("lambda"), self._settings.exchange_function),
+            exchange=self._exchange,
             collections=self._collections,
             authorize=GlobusAuthorize(self._settings.globus_client_id),
             wake=self.waking,
@@ -176,25 +184,42 @@ class Services:
         return Waking(desks=self._desks, jobs=self._jobs, bell=self._bell, clock=self.clock)
 
     @cached_property
-    def exchanging(self) -> Exchanging:
-        from chalicelib.adapters.globus_auth import GlobusCollections, GlobusTokens
-        from chalicelib.adapters.kms import KmsSealer
+    def inspecting(self) -> Inspecting:
+        from chalicelib.adapters.globus_bearers import GlobusTokenReader
+        from chalicelib.service.bearers import Inspecting
+
+        return Inspecting(
+            reader=GlobusTokenReader(self._secret),
+            policy=self._policy,
+            scope=self._settings.globus_scope,
+            clock=self.clock,
+        )
+
+    @cached_property
+    def _policy(self) -> SignInPolicy:
         from chalicelib.core.logins import SignInPolicy
-        from chalicelib.service.exchange import Exchanging
 
         chosen = self._settings
         named = chosen.allowed_domains or chosen.allowed_identities
+        return SignInPolicy(
+            anyone=chosen.loopback and not named,
+            domains=chosen.allowed_domains,
+            identities=chosen.allowed_identities,
+        )
+
+    @cached_property
+    def exchanging(self) -> Exchanging:
+        from chalicelib.adapters.globus_auth import GlobusCollections, GlobusTokens
+        from chalicelib.adapters.kms import KmsSealer
+        from chalicelib.service.exchange import Exchanging
+
         return Exchanging(
             endpoint=GlobusTokens(self._secret, self.clock),
-            sealer=KmsSealer(_client("kms"), chosen.token_key),
+            sealer=KmsSealer(_client("kms"), self._settings.token_key),
             tokens=self._token_store,
             source=GlobusCollections(self._secret),
             cache=self._collections,
-            policy=SignInPolicy(
-                anyone=chosen.loopback and not named,
-                domains=chosen.allowed_domains,
-                identities=chosen.allowed_identities,
-            ),
+            policy=self._policy,
             clock=self.clock,
         )
 
@@ -237,7 +262,13 @@ class Services:
 
         return Sweep(desks=self._desks, bell=self._bell, clock=self.clock)
 
-    # stores
+    # stores, and the function beside the API
+
+    @cached_property
+    def _exchange(self) -> ExchangeFunction:
+        from chalicelib.adapters.exchange_function import ExchangeFunction
+
+        return ExchangeFunction(_client("lambda"), self._settings.exchange_function)
 
     @cached_property
     def _jobs_table(self) -> Table:

@@ -30,7 +30,16 @@ from emulators.clock import FileClock
 from emulators.cobalt.settings import Settings as CobaltSettings
 from emulators.cobalt.simulator import CobaltSimulator
 from emulators.globus.browser import Browser
-from emulators.globus.config import LOOPBACK_CALLBACKS, Client, Collection, Config, Identity, Provider, Settings
+from emulators.globus.config import (
+    LOOPBACK_CALLBACKS,
+    Client,
+    Collection,
+    Config,
+    Identity,
+    OwnScope,
+    Provider,
+    Settings,
+)
 from emulators.globus.emulator import GlobusEmulator
 from qstage.client import Client as QstageClient
 
@@ -127,7 +136,11 @@ class Stack:
                 Identity(username=USER, name="Ada Lovelace", organization="Emulated University"),
                 Identity(username="bob@google.com", name="Bob Bobson"),
             ),
-            clients=(Client(name="qstage", redirect_uris=LOOPBACK_CALLBACKS), Client(name="cli")),
+            clients=(
+                Client(name="qstage", redirect_uris=LOOPBACK_CALLBACKS, scopes=(OwnScope(suffix="jobs"),)),
+                Client(name="cli"),
+                Client(name="notebook", kind="native", redirect_uris=LOOPBACK_CALLBACKS),
+            ),
             collections=(
                 Collection(name="lab", display_name="Lab Storage", directory=self._input.resolve()),
                 Collection(name="theta", display_name="Theta scratch", directory=self.site_directory.resolve()),
@@ -148,6 +161,7 @@ class Stack:
             parameters={
                 "BaseUrl": f"http://127.0.0.1:{self._port}/api",
                 "GlobusClientId": self.globus.client("qstage").id,
+                "GlobusScope": self.scope,
                 "AllowedDomains": "",
                 "AllowedIdentities": "",
             },
@@ -168,6 +182,11 @@ class Stack:
     @property
     def url(self) -> str:
         return self.aws.gateway_url
+
+    @property
+    def scope(self) -> str:
+        """The scope for which programs of Globus users may show tokens in place of a key."""
+        return f"https://auth.globus.org/scopes/{self.globus.client('qstage').id}/jobs"
 
     @property
     def collections(self) -> Mapping[str, str]:

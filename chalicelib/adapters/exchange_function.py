@@ -8,6 +8,7 @@ from typing import Any
 
 from chalicelib.adapters.aws_errors import aws
 from chalicelib.core import exchange as messages
+from chalicelib.core.bearers import Bearer
 from chalicelib.core.consent import CollectionFacts
 from chalicelib.core.errors import FarSide
 from chalicelib.core.exchange import Message
@@ -17,7 +18,10 @@ from chalicelib.core.ports.auth import ExchangeRequest
 
 
 class ExchangeFunction:
-    """``core.ports.auth.Exchange`` by lambda:InvokeFunction. ``client`` gives a boto3 Lambda client."""
+    """``core.ports.auth.Exchange`` and ``core.ports.bearers.Bearers`` by lambda:InvokeFunction.
+
+    ``client`` gives a boto3 Lambda client.
+    """
 
     def __init__(self, client: Callable[[], Any], function: str) -> None:
         self._client = client
@@ -29,6 +33,9 @@ class ExchangeFunction:
     def collections(self, ids: Iterable[CollectionId]) -> Mapping[CollectionId, CollectionFacts]:
         return messages.read_facts(self._invoke(messages.collections_message(ids)))
 
+    def bearer(self, token: str) -> Bearer | None:
+        return messages.read_bearer(self._invoke(messages.bearer_message(token)))
+
     def _invoke(self, message: Message) -> Message:
         with aws("lambda"):
             answer = self._client().invoke(
@@ -37,7 +44,7 @@ class ExchangeFunction:
                 Payload=json.dumps(message).encode(),
             )
         if "FunctionError" in answer:  # its own log and alarm say what; the payload may quote our message
-            raise FarSide("exchange", "crashed", "The sign-in could not be completed.", transient=False)
+            raise FarSide("exchange", "crashed", "What this needs of Globus Auth could not be done.", transient=False)
         read: Message = json.loads(answer["Payload"].read())
         messages.raise_error(read)
         return read

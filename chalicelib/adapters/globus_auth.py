@@ -78,7 +78,7 @@ class GlobusTokens:
             "code_verifier": request.verifier,
         }
         credentials = self._credentials()
-        with globus("auth"), _auth_client(credentials) as client:
+        with globus("auth"), auth_client(credentials) as client:
             answer = client.oauth2_token(form).data
             configuration = client.get_openid_configuration()
             key = client.get_jwk(openid_configuration=configuration, as_pem=True)
@@ -93,7 +93,7 @@ class GlobusTokens:
     def _with_session(self, credentials: ClientCredentials, claims: IdClaims, answer: Mapping[str, Any]) -> IdClaims:
         """The claims with the login session as Auth knows it, methods included. No login fails for want of that."""
         try:
-            with globus("auth"), _auth_client(credentials) as client:
+            with globus("auth"), auth_client(credentials) as client:
                 told = client.oauth2_token_introspect(_openid(answer)["access_token"], include="session_info")
         except QstageError as error:
             log.warning("session not told", extra={"fields": {"user": claims.user, "cause": str(error)}})
@@ -103,7 +103,7 @@ class GlobusTokens:
 
     def refresh(self, refresh_token: str) -> PlainTokens:
         form = {"grant_type": "refresh_token", "refresh_token": refresh_token}
-        with globus("auth"), _auth_client(self._credentials()) as client:
+        with globus("auth"), auth_client(self._credentials()) as client:
             answer = client.oauth2_token(form).data
         tokens = self._transfer_tokens(answer)
         if tokens is None:
@@ -111,7 +111,7 @@ class GlobusTokens:
         return tokens
 
     def revoke(self, token: str) -> None:
-        with globus("auth"), _auth_client(self._credentials()) as client:
+        with globus("auth"), auth_client(self._credentials()) as client:
             client.oauth2_revoke_token(token)
 
     def _transfer_tokens(self, answer: Mapping[str, Any]) -> PlainTokens | None:
@@ -134,7 +134,7 @@ class GlobusCollections:
         self._credentials = credentials
 
     def facts(self, collections: Iterable[CollectionId]) -> Mapping[CollectionId, CollectionFacts]:
-        with globus("auth"), _auth_client(self._credentials()) as client:
+        with globus("auth"), auth_client(self._credentials()) as client:
             answer = client.oauth2_client_credentials_tokens(TRANSFER)
         token = answer.by_resource_server[_TRANSFER_SERVER]["access_token"]
         with _transfer_client(token) as transfer:
@@ -157,7 +157,7 @@ class GlobusCollections:
         if not ids:
             return found
         try:
-            with globus("auth"), _auth_client(self._credentials()) as client:
+            with globus("auth"), auth_client(self._credentials()) as client:
                 answer = client.oauth2_client_credentials_tokens(_MANAGE_PROJECTS)
             with _policy_client(answer.by_resource_server[_OPENID_SERVER]["access_token"]) as auth:
                 policies = {each: _policy(auth, each) for each in ids}
@@ -171,7 +171,7 @@ class GlobusCollections:
 
 
 @contextmanager
-def _auth_client(credentials: ClientCredentials) -> Iterator[ConfidentialAppAuthClient]:
+def auth_client(credentials: ClientCredentials) -> Iterator[ConfidentialAppAuthClient]:
     from globus_sdk import ConfidentialAppAuthClient
     from globus_sdk.transport import RequestsTransport, RetryConfig
 

@@ -12,8 +12,7 @@ from chalicelib.core.keys import Caller
 
 def caller_of(request: Request, scope: str) -> Caller:
     """The caller, who may do ``scope``. Raises Unauthenticated or Forbidden."""
-    here = rooms()
-    caller = here.access.authenticate(request.headers.get("authorization"), here.clock.now())
+    caller = anyone_of(request)
     caller.require(scope)
     return caller
 
@@ -21,7 +20,8 @@ def caller_of(request: Request, scope: str) -> Caller:
 def anyone_of(request: Request) -> Caller:
     """The caller, whatever their key may do; for routes that decide by more than a scope."""
     here = rooms()
-    return here.access.authenticate(request.headers.get("authorization"), here.clock.now())
+    header = request.headers.get("authorization")
+    return here.access.authenticate(header, here.clock.now(), address=address_of(request))
 
 
 def address_of(request: Request) -> str:

@@ -10,7 +10,7 @@ from chalicelib.api.guard import caller_of
 from chalicelib.api.keys import when
 from chalicelib.api.problems import answers, login_url
 from chalicelib.api.rooms import rooms
-from chalicelib.core.keys import READ
+from chalicelib.core.keys import READ, KeyRecord
 from chalicelib.service.me import Whoami
 
 routes = Blueprint(__name__)
@@ -34,10 +34,15 @@ def _shown(who: Whoami) -> dict[str, Any]:
             "login_url": login_url(who.link),
         }
     return {
-        "id": who.key.user,
-        "username": who.key.username,
+        "id": who.caller.user,
+        "username": who.caller.username,
         "name": who.profile.name if who.profile else "",
         "email": who.profile.email if who.profile else "",
         "login": login,
-        "key": {"id": who.key.id, "scopes": sorted(who.key.scopes), "expires_at": when(who.key.expires_at)},
+        "key": _key(who.key),
     }
+
+
+def _key(key: KeyRecord | None) -> dict[str, Any] | None:
+    """The key of the request; None where it bore a Globus token."""
+    return None if key is None else {"id": key.id, "scopes": sorted(key.scopes), "expires_at": when(key.expires_at)}

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import Any, TypeAlias
 
+from chalicelib.core.bearers import Bearer
 from chalicelib.core.consent import CollectionFacts
 from chalicelib.core.errors import FarSide, GrantRefused, QstageError, Refusal, SignInRefused
 from chalicelib.core.ids import CollectionId, UserId
@@ -14,7 +15,7 @@ from chalicelib.core.ports.auth import ExchangeRequest
 from chalicelib.core.sessions import read_session, session_values
 
 Message: TypeAlias = dict[str, Any]
-EXCHANGE, COLLECTIONS = "exchange", "collections"
+EXCHANGE, COLLECTIONS, BEARER = "exchange", "collections", "bearer"
 
 
 def exchange_message(request: ExchangeRequest) -> Message:
@@ -112,6 +113,38 @@ def read_facts(message: Message) -> Mapping[CollectionId, CollectionFacts]:
         )
         for each in message["facts"]
     }
+
+
+def bearer_message(token: str) -> Message:
+    """Asks whose token a caller shows."""
+    return {"action": BEARER, "token": token}
+
+
+def bearer_answer(bearer: Bearer | None) -> Message:
+    """Answers that; the token is not repeated."""
+    if bearer is None:
+        return {"bearer": None}
+    return {
+        "bearer": {
+            "user": bearer.user,
+            "username": bearer.username,
+            "issued_at": bearer.issued_at.isoformat(),
+            "expires_at": bearer.expires_at.isoformat(),
+        }
+    }
+
+
+def read_bearer(message: Message) -> Bearer | None:
+    """Reads ``bearer_answer``."""
+    told = message["bearer"]
+    if told is None:
+        return None
+    return Bearer(
+        user=UserId(told["user"]),
+        username=told["username"],
+        issued_at=datetime.fromisoformat(told["issued_at"]),
+        expires_at=datetime.fromisoformat(told["expires_at"]),
+    )
 
 
 def error_message(error: SignInRefused | FarSide) -> Message:

@@ -40,6 +40,8 @@ class KeyKind(enum.StrEnum):
 
     KEY = "key"
     AGENT = "agent"
+    BEARER = "bearer"
+    """No key: a Globus token for the service's own scope. Never stored."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,6 +96,9 @@ class Caller:
     kind: KeyKind
     scopes: frozenset[str]
     key_id: str
+    """"" where the credential is no key."""
+    life: timedelta = timedelta(0)
+    """For how long the credential was made, however much of it is left."""
 
     def may(self, scope: str) -> bool:
         """Whether the credential includes ``scope``. An agent's holds its site's scope and nothing else."""

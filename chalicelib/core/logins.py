@@ -156,7 +156,10 @@ class SignInPolicy:
 
     def admits(self, claims: IdClaims) -> bool:
         """Whether any of the person's linked identities is named, or has a username of a named domain."""
-        linked = ((claims.user, claims.username), *claims.identities)
+        return self.admits_any(((claims.user, claims.username), *claims.identities))
+
+    def admits_any(self, linked: Iterable[tuple[UserId, str]]) -> bool:
+        """The same, of (id, username) pairs; a username that is not known is empty."""
         return self.anyone or any(
             user.lower() in self.identities
             or username.lower() in self.identities

@@ -1,4 +1,4 @@
-"""How often one address may ask for what costs us something and needs no credential.
+"""How often one address may ask for what costs us something and needs no (good) credential.
 
 A count belongs to an address and a window of time, and is stored; the window's own end forgets it. The limit is
 wide enough for a campus behind one address: it is there to bound what a script can make us store and pay for.
@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 
 WINDOW = timedelta(minutes=10)
 
-LOGIN, DEVICE = "login", "device"
+LOGIN, DEVICE, BEARER = "login", "device", "bearer"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

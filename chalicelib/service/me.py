@@ -15,9 +15,11 @@ from chalicelib.core.ports.logins import KeyStore, ProfileStore
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Whoami:
-    """A caller: their key, what their last login told (None: they never signed in), and what is wanted now."""
+    """A caller: their key (None: they showed a Globus token), what their last login told (None: they never signed
+    in), and what is wanted now."""
 
-    key: KeyRecord
+    caller: Caller
+    key: KeyRecord | None
     profile: Profile | None
     demand: LoginDemand | None
     link: LoginRequest | None
@@ -35,15 +37,15 @@ class Me:
     def whoami(self, caller: Caller) -> Whoami:
         """Who the caller is and whether they have to sign in."""
         caller.require(READ)
-        key = self.keys.load_key(caller.key_id)
-        if key is None:
+        key = self.keys.load_key(caller.key_id) if caller.key_id else None
+        if key is None and caller.key_id:
             raise NotFound("This key was revoked a moment ago.")
         profile = self.profiles.load_profile(caller.user)
         demand = self.needs.current(caller.user)
         if profile is None and demand is None:
             demand = LoginDemand(reason=LoginReason.NEVER, detail="You have not signed in yet.")
         link = self.link(caller.user, demand) if demand else None
-        return Whoami(key=key, profile=profile, demand=demand, link=link)
+        return Whoami(caller=caller, key=key, profile=profile, demand=demand, link=link)
 
     def link(self, user: UserId, demand: LoginDemand) -> LoginRequest:
         """The one login that meets a demand and keeps all that the user had consented to before."""

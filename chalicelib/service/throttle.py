@@ -1,4 +1,4 @@
-"""Requests that need no credential, counted by where they come from."""
+"""Requests without a good credential, counted by where they come from."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ from datetime import datetime
 
 from chalicelib.core.errors import TooMany
 from chalicelib.core.ports.logins import Tallies
-from chalicelib.core.rates import WINDOW, seconds_until, window
+from chalicelib.core.rates import BEARER, WINDOW, seconds_until, window
+
+_MINUTES = int(WINDOW.total_seconds()) // 60
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,9 +23,16 @@ class Throttle:
         """Count one request. Raises TooMany beyond the limit, with the seconds until it is over."""
         here = window(kind, address, now)
         if self.tallies.count(here.key, here.ends) > self.most:
-            minutes = int(WINDOW.total_seconds()) // 60
-            raise TooMany(
-                f"More than {self.most} sign-ins were begun from your network address within {minutes} minutes.",
-                seconds_until(here.ends, now),
-                code="too-many-sign-ins",
-            )
+            raise self.refusal(kind, seconds_until(here.ends, now))
+
+    def ends(self, kind: str, address: str, now: datetime) -> datetime:
+        """When the count of this moment is over."""
+        return window(kind, address, now).ends
+
+    def refusal(self, kind: str, wait: int) -> TooMany:
+        """The words for an address beyond the limit."""
+        what, code = ("sign-ins were begun", "too-many-sign-ins")
+        if kind == BEARER:
+            what, code = ("tokens that are not good were sent", "too-many-bad-tokens")
+        words = f"More than {self.most} {what} from your network address within {_MINUTES} minutes."
+        return TooMany(words, wait, code=code)

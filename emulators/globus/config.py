@@ -227,7 +227,7 @@ def default_config() -> Config:
             Identity(username="bob@google.com", name="Bob Bobson"),
         ),
         clients=(
-            Client(name="qstage", redirect_uris=LOOPBACK_CALLBACKS),
+            Client(name="qstage", redirect_uris=LOOPBACK_CALLBACKS, scopes=(OwnScope(suffix="jobs"),)),
             Client(name="cli"),
         ),
         collections=(

@@ -11,6 +11,7 @@ from chalicelib.adapters.memory.places import MemoryCollections
 from chalicelib.adapters.memory.rows import MemoryRows
 from chalicelib.adapters.memory_logins import MemoryLogins
 from chalicelib.adapters.memory_tokens import MemorySeal, MemoryTokens
+from chalicelib.core.bearers import TokenFacts
 from chalicelib.core.consent import CollectionFacts, LoginDemand
 from chalicelib.core.errors import GrantRefused
 from chalicelib.core.ids import CollectionId, UserId
@@ -19,6 +20,7 @@ from chalicelib.core.logins import IdClaims, LoginAttempt, SignInPolicy
 from chalicelib.core.ports.auth import CodeAnswer, ExchangeRequest
 from chalicelib.core.tokens import PlainTokens
 from chalicelib.service.access import Access
+from chalicelib.service.bearers import Inspecting, KnownBearers
 from chalicelib.service.device import Devices
 from chalicelib.service.exchange import Exchanging
 from chalicelib.service.keys import Keys
@@ -40,6 +42,8 @@ WORLD = {
     GUEST: CollectionFacts(id=GUEST, entity_type="GCSv5_guest_collection"),
     SECURE: CollectionFacts(id=SECURE, entity_type="GCSv5_mapped_collection", high_assurance=True),
 }
+US = "dddddddd-0000-4000-8000-000000000005"
+SCOPE = f"https://auth.globus.org/scopes/{US}/jobs"
 MOST_SIGN_INS = 20
 BASE = "http://127.0.0.1:4321/api"
 
@@ -116,6 +120,27 @@ class ScriptedAuth:
 
 
 @dataclass
+class ScriptedReader:
+    """What Globus Auth says of tokens, by token; the names of linked identities; and what it was asked."""
+
+    told: dict[str, TokenFacts] = field(default_factory=dict)
+    names: dict[UserId, str] = field(default_factory=dict)
+    asked: list[str] = field(default_factory=list)
+    looked_up: list[UserId] = field(default_factory=list)
+    fails: Exception | None = None
+
+    def facts(self, token: str) -> TokenFacts | None:
+        self.asked.append(token)
+        if self.fails:
+            raise self.fails
+        return self.told.get(token)
+
+    def usernames(self, users: Iterable[UserId]) -> Mapping[UserId, str]:
+        self.looked_up += users
+        return {each: self.names[each] for each in self.looked_up if each in self.names}
+
+
+@dataclass
 class WorldFacts:
     """What Globus knows of collections; ``fails`` makes it not answer."""
 
@@ -186,13 +211,21 @@ class House:
         self.keys = Keys(store=self.logins, entropy=secrets.token_bytes)
         self.devices = Devices(store=self.logins, sessions=self.logins, keys=self.keys, entropy=secrets.token_bytes)
         self.throttle = Throttle(tallies=self.logins, most=MOST_SIGN_INS)
-        self.access = Access(keys=self.logins)
+        self.reader = ScriptedReader()
+        self.inspecting = Inspecting(
+            reader=self.reader, policy=policy or SignInPolicy(anyone=True), scope=SCOPE, clock=self.clock
+        )
+        self.access = self.another_door()
         self.me = Me(keys=self.logins, profiles=self.logins, needs=self.bell)
         self.tokens = self.another_process()
 
     def another_process(self) -> Tokens:
         """A token service with nothing warm, over the same stores."""
         return Tokens(store=self.stored, seal=self.seal, endpoint=self.auth, live=self.bell)
+
+    def another_door(self) -> Access:
+        """The check of credentials in a process that has heard of no Globus token yet."""
+        return Access(keys=self.logins, bearers=KnownBearers(source=self.inspecting, throttle=self.throttle))
 
     def key_of(self, user: UserId, *scopes: str) -> str:
         """A ready-made key."""

@@ -26,7 +26,7 @@ class Lambda:
     def invoke(self, **call: Any) -> dict[str, Any]:
         assert (call["FunctionName"], call["InvocationType"]) == ("exchange", "RequestResponse")
         try:
-            said = json.dumps(answer(json.loads(call["Payload"]), self.house.exchanging))
+            said = json.dumps(answer(json.loads(call["Payload"]), self.house.exchanging, self.house.inspecting))
         except Exception as error:
             return {"FunctionError": "Unhandled", "Payload": io.BytesIO(repr(error).encode())}
         self.answered.append(said)
@@ -91,4 +91,4 @@ def test_collections_are_looked_up_across(house: House, far: Lambda) -> None:
 
 def test_an_unknown_action_crashes(house: House) -> None:
     with pytest.raises(ValueError, match="no action"):
-        answer({"action": "unseal"}, house.exchanging)
+        answer({"action": "unseal"}, house.exchanging, house.inspecting)
