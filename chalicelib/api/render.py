@@ -11,7 +11,8 @@ from chalicelib.core.desk import LiveBatch, Look
 from chalicelib.core.error_words import words_of
 from chalicelib.core.forecast import Standing, held_up
 from chalicelib.core.globus_codes import waits_for_user
-from chalicelib.core.job import LegStatus, Mark, Stage, State
+from chalicelib.core.job import Job, LegStatus, Mark, Stage, State
+from chalicelib.core.journey import Journey
 from chalicelib.core.progress import stage_of
 from chalicelib.core.sessions import NEVER
 from chalicelib.core.sites import Site
@@ -53,6 +54,9 @@ def job(seen: Seen, base_url: str, login_url: str | None, now: datetime) -> Body
         "staging": _staging(seen),
         "directory": _directory(seen),
         "tags": dict(status.tags),
+        "started_at": time(_when(status, "active")),
+        "exited_at": time(_when(status, "exited")),
+        **_asked(status.journey),
     }
     if "login" in waiting and login_url is not None:
         body["login_url"] = login_url
@@ -60,6 +64,25 @@ def job(seen: Seen, base_url: str, login_url: str | None, now: datetime) -> Body
         body["document"] = dict(seen.document)
         body["output_tail"] = None if seen.exited is None else seen.exited.detail.get("tail")
     return body
+
+
+def _when(status: Job, code: str) -> datetime | None:
+    """When an event of this code last happened to the job."""
+    return next((mark.at for mark in reversed(status.trail) if mark.code == code), None)
+
+
+def _asked(journey: Journey | None) -> Body:
+    """What the job asks of the scheduler, so that a listing needs no document."""
+    if journey is None:
+        return {}
+    return {
+        "resources": {"node_count": journey.nodes, "process_count": journey.processes or None},
+        "attributes": {
+            "duration": journey.walltime,
+            "queue_name": journey.queue or None,
+            "account": journey.account or None,
+        },
+    }
 
 
 def job_url(base_url: str, number: int) -> str:
@@ -284,6 +307,8 @@ def _staging(seen: Seen) -> Body | None:
     elif seen.desk.plan.trouble is not None:
         trouble = {"code": seen.desk.plan.trouble.code, "detail": seen.desk.plan.trouble.words}
     legs = seen.job.legs
+    sizes = [leg.bytes for leg in legs if leg.status is not LegStatus.ABSENT]
+    counted = stage is Stage.STAGE_OUT and None not in sizes  # outputs are counted at the site, inputs by nobody
     return {
         "stage": stage,
         "items": len(legs),
@@ -291,6 +316,7 @@ def _staging(seen: Seen) -> Body | None:
         "bytes": sum(each.look.bytes for each in live),
         "files": sum(each.look.files for each in live),
         "bytes_per_second": sum(each.look.bytes_per_second for each in live),
+        "bytes_total": sum(filter(None, sizes)) if counted else None,
         "tasks": [each.task for each in live if each.task is not None],
         "trouble": trouble,
     }

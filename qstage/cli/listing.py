@@ -1,4 +1,4 @@
-"""Jobs of the service as rows of Cobalt's table: our states, why a job waits, and the link that ends a wait."""
+"""Jobs of the service as rows of Cobalt's table: its states and ours, why a job waits, the link that ends a wait."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any
 
 from qstage.client.results import Job
 from qstage.cobalt.rows import JobRow
+from qstage.cobalt.states import StateWord
 
 WAITS = {
     "login": "your login",
@@ -21,10 +22,14 @@ WAITS = {
 }
 """What a job waits for, in words that finish the sentence "waits for …"."""
 
-_DOCUMENT_COLUMNS = frozenset(
-    {"walltime", "nodes", "procs", "queue", "command", "args", "envs", "project", "attrs"}
-    | {"timeremaining", "outputpath", "errorpath"}
-)
+_COBALTS = {
+    "queued": StateWord.QUEUED,
+    "active": StateWord.RUNNING,
+}
+"""Our states that are Cobalt's. The others are staging's, which Cobalt does not know, and keep their names."""
+
+_DOCUMENT_COLUMNS = frozenset({"command", "args", "envs", "attrs", "outputpath", "errorpath"})
+_BEFORE_THE_QUEUE = frozenset({"new", "stage_in", "staged", "queued"})
 
 
 def needs_document(header: Iterable[str]) -> bool:
@@ -32,10 +37,18 @@ def needs_document(header: Iterable[str]) -> bool:
     return any(name.lower() in _DOCUMENT_COLUMNS for name in header)
 
 
-def state_word(job: Job) -> str:
-    """The state as it is shown: with a star where the job waits for something."""
-    word = "canceling" if job.cancel_requested and not job.is_final else job.state
-    return f"{word}*" if job.waiting_for and not job.is_final else word
+def state_word(job: Job) -> StateWord | str:
+    """The state as it is shown: Cobalt's word where it has one, with a star where the job waits for something."""
+    if job.is_final:
+        return job.state
+    if job.cancel_requested:
+        return StateWord.KILLING
+    if job.state in _BEFORE_THE_QUEUE and "dependency" in job.waiting_for:
+        return StateWord.DEP_HOLD
+    if job.state == "queued" and job.hold:
+        return StateWord.USER_HOLD
+    word = _COBALTS.get(job.state, job.state)
+    return f"{word}*" if job.waiting_for else word
 
 
 def reasons(job: Job) -> str:
@@ -46,17 +59,18 @@ def reasons(job: Job) -> str:
 def row(job: Job, user: str) -> JobRow:
     """The row of a job. What its document does not say is Cobalt's own default."""
     document: Mapping[str, Any] = job.document or {}
-    attributes = document.get("attributes") or {}
-    resources = document.get("resources") or {}
+    attributes = job.attributes
     return JobRow(
         jobid=job.id,
         user=user,
         walltime=math.ceil(int(attributes.get("duration") or 600) / 60),
-        nodes=int(resources.get("node_count") or 1),
-        procs=resources.get("process_count"),
+        nodes=int(job.resources.get("node_count") or 1),
+        procs=job.resources.get("process_count"),
         state=state_word(job),
         queue=str(attributes.get("queue_name") or "default"),
-        submittime=_seconds(job.created_at),
+        submittime=_seconds(job.created_at) or 0.0,
+        starttime=_seconds(job.started_at),
+        endtime=_seconds(job.exited_at),
         jobname=job.name,
         location=(job.site,),
         user_hold=job.hold,
@@ -67,10 +81,11 @@ def row(job: Job, user: str) -> JobRow:
         command=document.get("executable"),
         args=tuple(document.get("arguments") or ()),
         project=attributes.get("account"),
-        attrs=attributes.get("custom_attributes") or {},
+        attrs=(document.get("attributes") or {}).get("custom_attributes") or {},
         user_list=(user,),
         more={
             "site": job.site,
+            "stage": job.state,
             "waiting": reasons(job) or "-",
             "native_id": job.native_id or "-",
             "exit_code": "-" if job.exit_code is None else str(job.exit_code),
@@ -98,5 +113,5 @@ def notes(jobs: Iterable[Job]) -> list[str]:
     return said
 
 
-def _seconds(moment: datetime | None) -> float:
-    return moment.timestamp() if moment else 0.0
+def _seconds(moment: datetime | None) -> float | None:
+    return moment.timestamp() if moment else None

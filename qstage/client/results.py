@@ -39,13 +39,18 @@ class JobError:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Staging:
-    """How far the files of a job have come. ``items`` of which ``done``; ``tasks`` are Globus task ids."""
+    """How far the files of a job have come. ``items`` of which ``done``; ``tasks`` are Globus task ids.
+
+    ``bytes`` and ``files`` have moved so far, with those of other jobs that go in the same tasks; ``bytes_total``
+    is what there is to move, None where nobody has counted it.
+    """
 
     stage: str
     items: int
     done: int
     bytes: int
     files: int
+    bytes_total: int | None
     tasks: tuple[str, ...]
     trouble: JobError | None
 
@@ -74,6 +79,14 @@ class Job:
     directory: str | None
     output_tail: str | None
     tags: Mapping[str, str]
+    started_at: datetime | None
+    """When it began to run."""
+    exited_at: datetime | None
+    """When its process had ended; outputs may move for longer."""
+    resources: Mapping[str, Any]
+    """``node_count`` and ``process_count`` as its document has them."""
+    attributes: Mapping[str, Any]
+    """``duration`` (seconds), ``queue_name`` and ``account`` as its document has them."""
     document: Mapping[str, Any] | None
     raw: Mapping[str, Any] = field(repr=False)
 
@@ -230,6 +243,7 @@ def read_time(value: object) -> datetime | None:
 
 def read_job(raw: Mapping[str, Any]) -> Job:
     """Read the job of ``GET /v1/jobs/{id}`` or of a listing."""
+    document = raw.get("document") or {}
     return Job(
         id=int(raw["id"]),
         name=str(raw.get("name", "")),
@@ -251,6 +265,10 @@ def read_job(raw: Mapping[str, Any]) -> Job:
         directory=raw.get("directory"),
         output_tail=raw.get("output_tail"),
         tags=dict(raw.get("tags") or {}),
+        started_at=read_time(raw.get("started_at")),
+        exited_at=read_time(raw.get("exited_at")),
+        resources=raw.get("resources") or document.get("resources") or {},
+        attributes=raw.get("attributes") or document.get("attributes") or {},
         document=raw.get("document"),
         raw=raw,
     )
@@ -271,6 +289,7 @@ def _staging(raw: Mapping[str, Any] | None) -> Staging | None:
         done=int(raw.get("done") or 0),
         bytes=int(raw.get("bytes") or 0),
         files=int(raw.get("files") or 0),
+        bytes_total=raw.get("bytes_total"),
         tasks=tuple(raw.get("tasks") or ()),
         trouble=_error(raw.get("trouble")),
     )

@@ -33,6 +33,8 @@ class JobRow:
     jobname: str = "N/A"
     location: tuple[str, ...] = ()
     starttime: float | None = None
+    endtime: float | None = None
+    """When its process ended. Cobalt never shows one: there such a job is gone."""
     procs: int | None = None
     mode: str = "script"
     preemptable: bool = False
@@ -80,14 +82,15 @@ class QueueRow:
 def job_cells(row: JobRow, id_width: int, now: float) -> dict[str, str]:
     """Return every column of a job by its lower-case name, as Cobalt prints it."""
     started = row.starttime
-    left = 0.0 if started is None else max(0.0, row.walltime * 60 - (now - started))
+    until = now if row.endtime is None else row.endtime
+    left = 0.0 if started is None or row.endtime is not None else max(0.0, row.walltime * 60 - (now - started))
     estimate = row.est_start_time
     moment = None if not estimate else datetime.fromtimestamp(max(now + _ESTIMATE_SHADOW, estimate), UTC)
     cells = {
         "jobid": str(row.jobid).rjust(id_width),
         "walltime": hours_minutes(row.walltime),
         "queuedtime": elapsed((now if started is None else started) - row.submittime),
-        "runtime": "N/A" if started is None else elapsed(now - started),
+        "runtime": "N/A" if started is None else elapsed(until - started),
         "timeremaining": "N/A" if started is None else elapsed(left),
         "starttime": "N/A" if started is None else date_text(started),
         "submittime": date_text(row.submittime),

@@ -124,7 +124,7 @@ def test_a_cancelled_job_ends_canceled_and_its_scheduler_job_is_gone(shell: Shel
     number = shell.qstage("qsub", "-n", "1", "-t", "30", "--site", "theta", "long.sh").strip()
 
     def active() -> bool | None:
-        return "active" in shell.qstage("qstat", number) or None
+        return "running" in shell.qstage("qstat", number) or None
 
     until(active, "the job runs")
     shell.qstage("qdel", number)

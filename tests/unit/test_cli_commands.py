@@ -27,6 +27,7 @@ JOB: dict[str, Any] = {
     "id": 1001, "name": "md", "state": "stage_in", "site": "theta", "waiting_for": [],
     "created_at": "2026-11-22T17:00:00Z", "tags": {},
 }  # fmt: skip
+ASKED = {"resources": {"node_count": 4, "process_count": None}, "attributes": {"duration": 1800, "queue_name": "debug"}}
 DOCUMENT = {"executable": "run.sh", "resources": {"node_count": 4}, "attributes": {"duration": 1800}}
 
 
@@ -46,16 +47,15 @@ def service() -> Iterator[responses.RequestsMock]:
         yield mock
 
 
-def test_qstat_shows_cobalts_table_why_a_job_waits_and_the_link_once_below(
+def test_qstat_shows_cobalts_table_by_one_call_why_a_job_waits_and_the_link_once_below(
     service: responses.RequestsMock, capsys: pytest.CaptureFixture[str]
 ) -> None:
     link = "https://q.example/login?x=1"
     waiting = JOB | {"waiting_for": ["login"], "login_url": link}
     rows = [waiting | {"id": 1002}, waiting]
-    service.get(f"{URL}/v1/jobs", json={"jobs": rows, "marker": None})
-    for row in rows:
-        service.get(f"{URL}/v1/jobs/{row['id']}", json=row | {"document": DOCUMENT})
+    service.get(f"{URL}/v1/jobs", json={"jobs": [row | ASKED for row in rows], "marker": None})
     assert run(["qstat"]) == 0
+    assert len(service.calls) == 1
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].split() == ["JobID", "User", "WallTime", "Nodes", "State", "Location"]
     assert set(lines[1]) == {"="}
@@ -63,6 +63,36 @@ def test_qstat_shows_cobalts_table_why_a_job_waits_and_the_link_once_below(
     assert lines[-1] == link
     assert lines.count(link) == 1
     assert "1001 waits for your login" in lines
+
+
+@pytest.mark.parametrize(
+    ("changes", "word"),
+    [
+        ({"state": "queued"}, "queued"),
+        ({"state": "queued", "hold": True, "waiting_for": ["hold"]}, "user_hold"),
+        ({"state": "staged", "waiting_for": ["dependency"]}, "dep_hold"),
+        ({"state": "active"}, "running"),
+        ({"state": "active", "cancel_requested": True}, "killing"),
+        ({"state": "stage_in", "waiting_for": ["space"]}, "stage_in*"),
+        ({"state": "stage_out"}, "stage_out"),
+    ],
+)
+def test_a_state_is_cobalts_word_where_cobalt_has_one(
+    service: responses.RequestsMock, capsys: pytest.CaptureFixture[str], changes: dict[str, Any], word: str
+) -> None:
+    service.get(f"{URL}/v1/jobs", json={"jobs": [JOB | ASKED | changes], "marker": None})
+    assert run(["qstat", "--header", "State:Queue:Stage"]) == 0
+    assert capsys.readouterr().out.splitlines()[2].split() == [word, "debug", changes["state"]]
+
+
+def test_the_run_time_of_a_job_whose_outputs_move_has_ended(
+    service: responses.RequestsMock, capsys: pytest.CaptureFixture[str]
+) -> None:
+    times = {"started_at": "2026-11-22T17:00:10Z", "exited_at": "2026-11-22T17:01:40Z", "state": "stage_out"}
+    service.get(f"{URL}/v1/jobs", json={"jobs": [JOB | ASKED | times], "marker": None})
+    assert run(["qstat", "--header", "QueuedTime:RunTime:TimeRemaining:StartTime"]) == 0
+    words = capsys.readouterr().out.splitlines()[2].split()
+    assert words[:4] == ["00:00:10", "00:01:30", "00:00:00", "Sun"]
 
 
 def test_qstat_asks_only_for_jobs_that_live(

@@ -52,6 +52,10 @@ journeys = st.builds(
     outputs=st.lists(collections, max_size=6).map(tuple),
     walltime=counts,
     notify=words,
+    nodes=counts,
+    processes=counts,
+    queue=words,
+    account=words,
 )
 marks = st.builds(Mark, version=counts, at=moments, code=words, state=st.sampled_from(State), note=words)
 jobs = st.builds(

@@ -58,6 +58,8 @@ _LEGS = {
     LegStatus.ABSENT: "a",
     LegStatus.FAILED: "f",
 }
+_ASKED: Mapping[str, Any] = {"notify": "", "nodes": 1, "processes": 0, "queue": "", "account": ""}
+"""What follows the walltime in a journey, with its defaults."""
 _STATE_OF = {letter: state for state, letter in _STATES.items()}
 _LEG_OF = {letter: status for status, letter in _LEGS.items()}
 
@@ -213,8 +215,8 @@ def _read_leg(
 
 
 def _write_journey(journey: Journey) -> list[Any]:
-    """[collections, inputs, outputs, walltime, notify]: a run of items of one collection is its place among these
-    (-1: a linked input) and how long it is; without an empty notify."""
+    """[collections, inputs, outputs, walltime, notify, nodes, processes, queue, account]: a run of items of one
+    collection is its place among these (-1: a linked input) and how long it is; without the defaults at its end."""
     names = list(dict.fromkeys(each for each in (*journey.inputs, *journey.outputs) if each is not None))
     places: dict[CollectionId | None, int] = {None: -1, **{each: place for place, each in enumerate(names)}}
 
@@ -222,12 +224,15 @@ def _write_journey(journey: Journey) -> list[Any]:
         found = [(places[each], len(list(run))) for each, run in groupby(ends)]
         return [number for pair in found for number in pair]
 
-    packed = [names, runs(journey.inputs), runs(journey.outputs), journey.walltime]
-    return [*packed, journey.notify] if journey.notify else packed
+    asked = [getattr(journey, name) for name in _ASKED]
+    defaults = list(_ASKED.values())
+    while asked and asked == [*asked[:-1], defaults[len(asked) - 1]]:
+        asked.pop()
+    return [names, runs(journey.inputs), runs(journey.outputs), journey.walltime, *asked]
 
 
 def _read_journey(
-    names: list[CollectionId], inputs: list[int], outputs: list[int], walltime: int, notify: str = ""
+    names: list[CollectionId], inputs: list[int], outputs: list[int], walltime: int, *asked: Any
 ) -> Journey:
     def ends(runs: list[int]) -> Iterator[CollectionId | None]:
         for place, count in zip(runs[::2], runs[1::2], strict=True):
@@ -237,7 +242,7 @@ def _read_journey(
         inputs=tuple(ends(inputs)),
         outputs=tuple(each for each in ends(outputs) if each is not None),
         walltime=walltime,
-        notify=notify,
+        **dict(zip(_ASKED, asked, strict=False)),
     )
 
 
