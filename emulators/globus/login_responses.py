@@ -7,7 +7,7 @@ from werkzeug.wrappers import Request, Response
 
 from emulators.globus import authorize, pages
 from emulators.globus.authorize import Attempt
-from emulators.globus.errors import PageRefusal
+from emulators.globus.errors import AuthRefusal, PageRefusal
 from emulators.globus.replies import json_reply, page_reply
 from emulators.globus.world import World
 
@@ -76,6 +76,8 @@ def show_code(world: World, request: Request) -> Response:
 def register_client(world: World, request: Request) -> Response:
     """``POST /v2/api/clients`` from a template: how the command line tool makes its own client at login."""
     wanted = (request.get_json(silent=True) or {}).get("client", {})
+    if not wanted.get("template_id"):
+        raise AuthRefusal(501, "NOT_IMPLEMENTED", "Not implemented", "Clients are registered from a template only")
     name = str(wanted.get("name") or "Native application")
     with world.lock:
         client = world.people.new_client(name, (request.host_url.rstrip("/") + "/v2/web/auth-code",))
@@ -85,9 +87,20 @@ def register_client(world: World, request: Request) -> Response:
             "client": {
                 "id": client.id,
                 "name": client.name,
-                "template_id": wanted.get("template_id"),
-                "redirect_uris": list(client.redirect_uris),
+                "client_type": "confidential_client",
+                "fqdns": [],
+                "grant_types": ["authorization_code", "client_credentials", "refresh_token"],
+                "links": {"privacy_policy": None, "terms_and_conditions": None},
+                "parent_client": wanted["template_id"],
+                "preselect_idp": None,
+                "project": None,
+                "prompt_for_named_grant": False,
                 "public_client": False,
+                "redirect_uris": list(client.redirect_uris),
+                "required_idp": None,
+                "scopes": [],
+                "userinfo_from_effective_identity": True,
+                "visibility": "private",
             },
             "included": {"client_credential": {**credential, "secret": client.secret}},
         },
