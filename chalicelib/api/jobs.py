@@ -8,20 +8,24 @@ from typing import Any
 from chalice.app import Blueprint, Response
 
 from chalicelib.api import render
-from chalicelib.api.bodies import idempotency_key, raw_json, repeated_query
+from chalicelib.api.bodies import idempotency_key, json_of, raw_json, repeated_query
 from chalicelib.api.guard import caller_of
 from chalicelib.api.problems import answers, login_url
 from chalicelib.api.rooms import rooms
+from chalicelib.core.document import HOLD
 from chalicelib.core.errors import Fault, Invalid, NotFound
+from chalicelib.core.holds import Hold, hold_of
 from chalicelib.core.ids import JobNumber, SiteId
 from chalicelib.core.job import State
 from chalicelib.core.ports.jobs import Wanted
+from chalicelib.core.shape import Field, Record
 from chalicelib.service.jobs import Seen
 from chalicelib.service.waking import demand
 
 routes = Blueprint(__name__)
 
 JOBS, READ = "jobs", "read"
+_HOLD = Record(fields={"hold": Field(shape=HOLD.shape, default=True)})
 USUAL_PAGE, LARGEST_PAGE = 50, 200
 _KNOWN = ("state", "site", "tag", "name", "limit", "marker")
 
@@ -72,9 +76,13 @@ def cancel_job(number: str) -> Response:
 @routes.route("/v1/jobs/{number}/hold", methods=["POST"])
 @answers
 def hold_job(number: str) -> Response:
-    """Keep a job from the scheduler."""
-    caller = caller_of(routes.current_request, JOBS)
-    return _whole(rooms().jobs.hold(caller, _number(number)))
+    """Keep a job from the scheduler, and with ``{"hold": "staging"}`` its inputs from the site."""
+    request = routes.current_request
+    caller = caller_of(request, JOBS)
+    kind = hold_of(json_of(request, _HOLD)["hold"]) if request.raw_body else Hold.RUN
+    if kind is None:
+        raise Invalid((Fault("/hold", "must be true or staging; a hold is ended by /release"),))
+    return _whole(rooms().jobs.hold(caller, _number(number), kind))
 
 
 @routes.route("/v1/jobs/{number}/release", methods=["POST"])

@@ -11,6 +11,7 @@ from chalicelib.core.desk import LiveBatch, Look
 from chalicelib.core.error_words import words_of
 from chalicelib.core.forecast import Standing, held_up
 from chalicelib.core.globus_codes import waits_for_user
+from chalicelib.core.holds import Hold
 from chalicelib.core.job import Job, LegStatus, Mark, Stage, State
 from chalicelib.core.journey import Journey
 from chalicelib.core.progress import stage_of
@@ -49,7 +50,7 @@ def job(seen: Seen, base_url: str, login_url: str | None, now: datetime) -> Body
         "failed_stage": status.failed_stage,
         "error": _error(seen),
         "cancel_requested": status.cancel_requested,
-        "hold": status.hold,
+        "hold": _hold(status.hold),
         **_session(seen.prospect),
         "staging": _staging(seen),
         "directory": _directory(seen),
@@ -138,7 +139,7 @@ def story(told: Story) -> Body:
     }
 
 
-_NOTES = {"settled": "task", "queued": "native_id"}
+_NOTES = {"settled": "task", "queued": "native_id", "hold_placed": "hold"}
 """What the note of an event's mark is."""
 
 
@@ -233,7 +234,13 @@ def _command(command: Command) -> Body:
         "native_id": status.native_id,
         "directory": command.directory,
         "paths": None if command.paths is None else list(command.paths),
+        "unless_ran": command.unless_ran,
     }
+
+
+def _hold(hold: Hold | None) -> bool | str:
+    """As a document says it: true, false, or ``staging``."""
+    return hold.value if hold is Hold.STAGING else hold is not None
 
 
 def _error(seen: Seen) -> Body | None:

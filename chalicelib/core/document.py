@@ -15,6 +15,7 @@ from typing import Any
 
 from chalicelib.core import paths
 from chalicelib.core.errors import Fault, Invalid
+from chalicelib.core.holds import Hold, hold_of
 from chalicelib.core.ids import CollectionId, JobNumber, SiteId
 from chalicelib.core.paths import Location
 from chalicelib.core.shape import (
@@ -131,6 +132,15 @@ _NOTIFY = Record(
     },
     describe="Whom news of the job are addressed to; they are sent where this deployment's operator says",
 )
+HOLD = Field(
+    shape=Either(
+        first=Flag(),
+        first_type=bool,
+        second=Choice(words=(Hold.STAGING.value,)),
+        describe="true keeps the job from the scheduler while its inputs move; staging keeps back both",
+    ),
+    default=False,
+)
 _VARIABLE = Text(longest=256, pattern=r"[A-Za-z_][A-Za-z0-9_]*", says="must be a shell variable's name")
 
 SHAPE = Record(
@@ -153,7 +163,7 @@ SHAPE = Record(
         "cleanup": Field(
             shape=Either(first=Flag(), first_type=bool, second=ListOf(item=_PATH, longest=100)), default=False
         ),
-        "hold": Field(shape=Flag(), default=False),
+        "hold": HOLD,
         "staging": Field(shape=Choice(words=("eager",)), default="eager"),
         "tags": Field(shape=MapOf(key=_NAME, value=Text(longest=256), longest=20), default=None),
         "notify": Field(shape=_NOTIFY, default=None),
@@ -199,7 +209,7 @@ class Document:
     name: str
     site: SiteId
     executable: str
-    hold: bool
+    hold: Hold | None
     stage_in: tuple[StageIn, ...]
     stage_out: tuple[StageOut, ...]
     cleanup: bool | tuple[str, ...]
@@ -246,7 +256,7 @@ def read_document(raw: Json, pointer: str = "") -> Document:
         name=values["name"],
         site=SiteId(values["site"]),
         executable=values["executable"],
-        hold=values["hold"],
+        hold=hold_of(values["hold"]),
         stage_in=tuple(stage_in.values()),
         stage_out=tuple(stage_out.values()),
         cleanup=values["cleanup"],

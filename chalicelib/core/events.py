@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
+from chalicelib.core.holds import Hold
 from chalicelib.core.ids import BatchId, TaskId
 from chalicelib.core.job import Leg, Outcome, Stage
 
@@ -121,6 +122,20 @@ class Rejected(Report):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Withdrawn(Report):
+    """The job was not submitted and will not be, and its user wanted it ended anyway."""
+
+    code = "withdrawn"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CancelRefused(Report):
+    """The site will not end the job, which its scheduler may still have; its story says why."""
+
+    code = "cancel_refused"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Cleaned(Report):
     """The job's directory is gone."""
 
@@ -163,6 +178,11 @@ class CancelRequested(Event):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HoldPlaced(Event):
     code = "hold_placed"
+    hold: Hold = Hold.RUN
+
+    @property
+    def note(self) -> str:
+        return "" if self.hold is Hold.RUN else self.hold
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

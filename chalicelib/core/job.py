@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
+from chalicelib.core.holds import Hold
 from chalicelib.core.ids import BatchId, JobRef, SiteId
 from chalicelib.core.journey import Journey
 
@@ -144,7 +145,7 @@ class Job:
     exited: int | None = None
     """The version whose story item holds what the site reported at the exit."""
     cancel_requested: bool = False
-    hold: bool = False
+    hold: Hold | None = None
     cleanup: bool = False
     """The document asks for cleanup, and it has not been done."""
     waiting_for: frozenset[str] = frozenset()

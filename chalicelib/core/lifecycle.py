@@ -29,6 +29,7 @@ from typing import Any
 from chalicelib.core.events import (
     Active,
     Canceled,
+    CancelRefused,
     CancelRequested,
     Cleaned,
     CleanupRefused,
@@ -46,6 +47,7 @@ from chalicelib.core.events import (
     Rejected,
     Report,
     StagedIn,
+    Withdrawn,
 )
 from chalicelib.core.job import FINAL, Job, Leg, LegStatus, Mark, Outcome, Stage, State
 
@@ -100,6 +102,7 @@ TABLE: Mapping[State, Mapping[type[Event], State | Past]] = {
         Active: S.ACTIVE,
         Exited: S.STAGE_OUT,
         Rejected: S.FAILED,
+        Withdrawn: S.CANCELED,
         Canceled: S.CANCELED,
         CancelRequested: S.STAGED,
         HoldPlaced: S.STAGED,
@@ -111,7 +114,9 @@ TABLE: Mapping[State, Mapping[type[Event], State | Past]] = {
         Active: S.ACTIVE,
         Exited: S.STAGE_OUT,
         Rejected: S.FAILED,
+        Withdrawn: S.CANCELED,
         CancelRequested: S.QUEUED,
+        CancelRefused: S.QUEUED,
     },
     S.ACTIVE: {
         Leased: PAST,
@@ -119,12 +124,15 @@ TABLE: Mapping[State, Mapping[type[Event], State | Past]] = {
         Active: S.ACTIVE,
         Exited: S.STAGE_OUT,
         CancelRequested: S.ACTIVE,
+        CancelRefused: S.ACTIVE,
     },
     S.STAGE_OUT: {
         Leased: PAST,
         Queued: PAST,
         Active: PAST,
         Exited: PAST,
+        Withdrawn: PAST,
+        CancelRefused: PAST,
         LegsClaimed: S.STAGE_OUT,
         LegsReleased: S.STAGE_OUT,
         LegsSettled: S.STAGE_OUT,
@@ -139,7 +147,11 @@ TABLE: Mapping[State, Mapping[type[Event], State | Past]] = {
         CleanupRefused: S.COMPLETED,
     },  # the agent removes the directory after the end
     S.FAILED: {Failed: PAST, Rejected: PAST},
-    S.CANCELED: {Canceled: PAST},
+    S.CANCELED: {
+        Canceled: PAST,
+        Cleaned: S.CANCELED,
+        CleanupRefused: S.CANCELED,
+    },  # what was brought for a job that never ran is removed
 }
 """Where each event leads. Final states also live past every report and every wish: see ``_lived_past``."""
 
@@ -207,8 +219,10 @@ def _fits(job: Job, event: Event) -> bool:
         case Canceled():
             # Once a site has had a lease, only its own report can say that nothing is left at the scheduler.
             return not job.in_flight and (job.state is not S.STAGED or job.epoch == 0)
+        case Withdrawn() | CancelRefused():
+            return job.cancel_requested
         case Leased(epoch=epoch):
-            return not job.hold and epoch in (job.epoch, job.epoch + 1) and epoch > 0
+            return job.hold is None and epoch in (job.epoch, job.epoch + 1) and epoch > 0
         case _:
             return True
 
@@ -264,6 +278,7 @@ def _exit(job: Job, event: Exited) -> Job:
         exit_code=event.exit_code,
         legs=event.legs,
         exited=job.version + 1,
+        error=None,
     )
 
 
@@ -291,8 +306,18 @@ def _fail(job: Job, event: Failed) -> Job:
     )
 
 
-def _cancel(job: Job, event: Canceled) -> Job:
-    return replace(job, waiting_for=frozenset(), cleanup=False)
+def _cancel(job: Job, event: Canceled | Withdrawn) -> Job:
+    return replace(job, leased_until=None, waiting_for=frozenset(), error=None, cleanup=_brought_in_vain(job))
+
+
+def _brought_in_vain(job: Job) -> bool:
+    """Whether something may lie at the site for a job that never ran. What a run has left is its user's."""
+    reached = {mark.state for mark in job.trail}
+    return S.ACTIVE not in reached and (S.STAGE_IN in reached or job.epoch > 0)
+
+
+def _cancel_refused(job: Job, event: CancelRefused) -> Job:
+    return job if job.error == event.code else replace(job, error=event.code, told=job.version + 1)
 
 
 _APPLY: Mapping[type[Event], Callable[[Job, Any], Job]] = {
@@ -305,14 +330,16 @@ _APPLY: Mapping[type[Event], Callable[[Job, Any], Job]] = {
     Active: _known,
     Exited: _exit,
     Rejected: _reject,
+    Withdrawn: _cancel,
+    CancelRefused: _cancel_refused,
     Cleaned: lambda job, event: replace(job, cleanup=False),
     CleanupRefused: lambda job, event: replace(job, cleanup=False),
     Completed: lambda job, event: replace(job, waiting_for=frozenset()),
     Failed: _fail,
     Canceled: _cancel,
     CancelRequested: lambda job, event: replace(job, cancel_requested=True),
-    HoldPlaced: lambda job, event: replace(job, hold=True, waiting_for=job.waiting_for | {"hold"}),
-    HoldReleased: lambda job, event: replace(job, hold=False, waiting_for=job.waiting_for - {"hold"}),
+    HoldPlaced: lambda job, event: replace(job, hold=event.hold, waiting_for=job.waiting_for | {"hold"}),
+    HoldReleased: lambda job, event: replace(job, hold=None, waiting_for=job.waiting_for - {"hold"}),
 }
 
 

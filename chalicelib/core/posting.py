@@ -63,7 +63,7 @@ def first_status(document: Document, ref: JobRef, owner: str, index: int, postin
         legs=legs_to_stage_in(document),
         hold=document.hold,
         cleanup=bool(document.cleanup),
-        waiting_for=frozenset({"hold"}) if document.hold else frozenset(),
+        waiting_for=frozenset() if document.hold is None else frozenset({"hold"}),
         posted=posting,
         trail=(Mark(version=1, at=now, code="submitted", state=State.NEW),),
         tags=dict(document.tags),

@@ -7,6 +7,7 @@ until there is none, then plans what is pending.
 from __future__ import annotations
 
 from chalicelib.core.events import Canceled, Completed, Event, Failed, StagedIn
+from chalicelib.core.holds import Hold
 from chalicelib.core.job import Job, LegStatus, Outcome, Stage, State
 from chalicelib.core.outputs import succeeded
 
@@ -33,7 +34,12 @@ def due(job: Job) -> Event | None:
 
 def plannable(job: Job) -> bool:
     """Whether the job's pending legs should go into a batch."""
-    return job.state in (State.NEW, State.STAGE_IN, State.STAGE_OUT) and bool(job.pending) and not _gives_up(job)
+    return stage_of(job) is not None and bool(job.pending) and not _gives_up(job) and not rests(job)
+
+
+def rests(job: Job) -> bool:
+    """Whether the job's pending legs are kept back by their user's wish."""
+    return job.hold is Hold.STAGING and stage_of(job) is Stage.STAGE_IN
 
 
 def stage_of(job: Job) -> Stage | None:

@@ -6,7 +6,8 @@ the status never is. A site has to do with a job in three cases:
 * *lease*: it is staged, its user neither holds it nor wants it ended, and no lease on it lasts;
 * *cancel*: its user wants it ended, and a site has had it, so that only the site can say that nothing of it is
   left at the scheduler;
-* *cleanup*: it is completed, and its directory is to be removed.
+* *cleanup*: it is completed, and its directory is to be removed; or it was cancelled before it ran, and so is
+  what arrived for it.
 """
 
 from __future__ import annotations
@@ -28,11 +29,11 @@ class Kind(StrEnum):
 
 def site_due(job: Job) -> tuple[Kind, datetime] | None:
     """What the job's site has to do with it and from when, or None if nothing."""
-    if job.state is State.COMPLETED and job.cleanup:
+    if job.cleanup and job.state in (State.COMPLETED, State.CANCELED):
         return Kind.COMMAND, job.updated_at
     if job.cancel_requested:
         return (Kind.COMMAND, job.updated_at) if _in_site_hands(job) else None
-    if job.state is State.STAGED and not job.hold:
+    if job.state is State.STAGED and job.hold is None:
         return Kind.LEASE, max(job.updated_at, job.leased_until or job.updated_at)
     return None
 

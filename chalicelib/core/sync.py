@@ -8,9 +8,19 @@ from typing import Any
 
 from chalicelib.core.document import Document
 from chalicelib.core.errors import Fault, Invalid
-from chalicelib.core.events import Active, Cleaned, CleanupRefused, Exited, Queued, Rejected, Report
+from chalicelib.core.events import (
+    Active,
+    CancelRefused,
+    Cleaned,
+    CleanupRefused,
+    Exited,
+    Queued,
+    Rejected,
+    Report,
+    Withdrawn,
+)
 from chalicelib.core.ids import JobRef
-from chalicelib.core.job import Outcome, State
+from chalicelib.core.job import Job, Outcome, State
 from chalicelib.core.outputs import Found, legs_at_exit
 from chalicelib.core.shape import ABSENT, Choice, Field, Flag, Integer, ListOf, Record, Text
 
@@ -21,6 +31,7 @@ LONGEST_TAIL = 4096
 _REF = Text(longest=64, shortest=3)
 _SHORT = Text(longest=256)
 _EPOCH = Integer(least=1)
+COMMANDS = ("cancel", "cleanup", "hold", "release")
 EVENTS = ("queued", "active", "exited", "rejected", "refused", "cleaned")
 _OUTPUT = Record(
     fields={
@@ -34,7 +45,9 @@ _OUTPUT = Record(
 _REPORT = Record(
     fields={
         "job": Field(shape=_REF, required=True),
-        "epoch": Field(shape=_EPOCH, required=True),
+        # A command may be about a job that was never leased.
+        "epoch": Field(shape=Integer(), required=True),
+        "command": Field(shape=Choice(words=COMMANDS), default=None),
         "event": Field(shape=Choice(words=EVENTS), required=True),
         "native_id": Field(shape=Text(longest=256, shortest=1), default=None),
         "at": Field(shape=_SHORT, default=None),
@@ -91,6 +104,8 @@ class AgentReport:
     tail: str
     found: tuple[Found, ...]
     detail: str
+    command: str | None = None
+    """What the service had ordered, if the report answers that."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -144,16 +159,12 @@ def _report(entry: Mapping[str, Any]) -> AgentReport:
         tail=entry["tail"],
         found=tuple(Found(**each) for each in entry["outputs"]),
         detail=entry["detail"],
+        command=entry["command"],
     )
 
 
-def event_of(report: AgentReport, state: State, document: Document | None) -> Report:
-    """The event that a report tells of. An exit needs the job's document: which outputs it calls for.
-
-    What a site can refuse of a completed job is its cleanup, and nothing else.
-    """
-    if state is State.COMPLETED and report.event in ("rejected", "refused"):
-        return CleanupRefused(epoch=report.epoch)
+def event_of(report: AgentReport, job: Job, document: Document | None) -> Report:
+    """The event that a report tells of. An exit needs the job's document: which outputs it calls for."""
     match report.event:
         case "queued":
             return Queued(epoch=report.epoch, native_id=report.native_id or "")
@@ -162,7 +173,7 @@ def event_of(report: AgentReport, state: State, document: Document | None) -> Re
         case "cleaned":
             return Cleaned(epoch=report.epoch)
         case "rejected" | "refused":
-            return Rejected(epoch=report.epoch, error=report.event)
+            return _refusal(report, job)
     assert report.event == "exited", f"{report.event} has no event"
     assert document is not None, "an exit is read with the job's document"
     assert report.outcome is not None, "an exit without outcome is refused when the sync is read"
@@ -173,6 +184,17 @@ def event_of(report: AgentReport, state: State, document: Document | None) -> Re
         outcome=report.outcome,
         legs=legs_at_exit(document, report.outcome, report.exit_code, report.found),
     )
+
+
+def _refusal(report: AgentReport, job: Job) -> Report:
+    """What a site would not do: clean up, end the job, or submit it. The last is no failure of a cancelled job."""
+    if report.command == "cleanup" or job.state is State.COMPLETED:
+        return CleanupRefused(epoch=report.epoch)
+    if not job.cancel_requested:
+        return Rejected(epoch=report.epoch, error=report.event)
+    if report.command == "cancel" and job.native_id is not None:
+        return CancelRefused(epoch=report.epoch)
+    return Withdrawn(epoch=report.epoch)
 
 
 def detail_of(report: AgentReport) -> Mapping[str, Any] | None:

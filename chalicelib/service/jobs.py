@@ -9,6 +9,7 @@ from typing import Any
 from chalicelib.core.desk import Desk
 from chalicelib.core.errors import Conflict, Fault, Invalid, NotFound
 from chalicelib.core.events import CancelRequested, Event, HoldPlaced, HoldReleased
+from chalicelib.core.holds import Hold
 from chalicelib.core.ids import JobNumber, JobRef, SiteId, UserId
 from chalicelib.core.job import Job
 from chalicelib.core.keys import Caller
@@ -87,9 +88,9 @@ class ManageJobs:
         job = self._wish(self._get(caller, number), CancelRequested())
         return self._seen_whole(job), not job.state.final
 
-    def hold(self, caller: Caller, number: JobNumber) -> Seen:
-        """Keep a job from being given to the scheduler; its staging goes on."""
-        return self._seen_whole(self._wish(self._get(caller, number), HoldPlaced()))
+    def hold(self, caller: Caller, number: JobNumber, kind: Hold = Hold.RUN) -> Seen:
+        """Keep a job from being given to the scheduler; of kind STAGING, keep its inputs back as well."""
+        return self._seen_whole(self._wish(self._get(caller, number), HoldPlaced(hold=kind)))
 
     def release(self, caller: Caller, number: JobNumber) -> Seen:
         """End a hold."""

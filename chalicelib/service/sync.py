@@ -58,6 +58,8 @@ class Command:
     word: str
     directory: str
     paths: tuple[str, ...] | None = None
+    unless_ran: bool = False
+    """Of a cleanup: remove what was staged, unless the job has run."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -134,13 +136,13 @@ class Syncing:
         job = None if report.ref is None else self.jobs.get(report.ref)
         if job is None or job.site != site.id or job.posted is not None:
             return Answer(report=report, result="unknown")
-        document = self._document(job) if report.event == "exited" else None
-        event = event_of(report, job.state, document)
-        if event.epoch != job.epoch:
+        if report.epoch != job.epoch:
             return Answer(report=report, result="stale", detail=f"the job's lease is now of epoch {job.epoch}")
 
+        document = self._document(job) if report.event == "exited" else None
+
         def decide(current: Job) -> tuple[Step, ...]:
-            return (Step(event=event, detail=detail_of(report)),)
+            return (Step(event=event_of(report, current, document), detail=detail_of(report)),)
 
         def fact(changed: Job) -> InboxItem | None:
             ended = changed.state in (State.STAGE_OUT, State.FAILED)
@@ -160,7 +162,7 @@ class Syncing:
         """Prolong the leases that the agent still works on, when half of one is over."""
         held = dict(request.holding)
         for ref, job in self.jobs.get_many(list(held)).items():
-            ours = job.site == site.id and job.state is State.STAGED and job.epoch == held[ref] and not job.hold
+            ours = job.site == site.id and job.state is State.STAGED and job.epoch == held[ref] and job.hold is None
             if ours and job.leased_until is not None and job.leased_until - now < LEASE / 2:
                 change(self.jobs, job, lambda current: (_prolong(current, now),), now, settle=False)
 
@@ -171,6 +173,8 @@ class Syncing:
 
     def _command(self, site: Site, job: Job) -> Command:
         directory = site.job_directory(job.ref.user, job.directory_name())
+        if job.state is State.CANCELED:
+            return Command(job=job, word="cleanup", directory=directory, unless_ran=True)
         if job.state is not State.COMPLETED:
             return Command(job=job, word="cancel", directory=directory)
         cleanup = self._document(job).cleanup

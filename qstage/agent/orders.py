@@ -10,10 +10,10 @@ import logging
 from collections.abc import Callable
 
 from qstage.agent import rules
-from qstage.agent.jobdir import DirectoryRefused, NoDirectory, open_job_directory
+from qstage.agent.jobdir import DirectoryRefused, JobDirectory, NoDirectory, open_job_directory
 from qstage.agent.journal import Journal
-from qstage.agent.policy import Policy
-from qstage.agent.rules import Held, Phase
+from qstage.agent.policy import OUR_OWN, Policy
+from qstage.agent.rules import Held, Phase, Presence
 from qstage.agent.schedulers import Scheduler, SchedulerAway
 from qstage.agent.wire import Command, Event, Outcome, Report
 
@@ -29,11 +29,13 @@ class Orders:
         self._scheduler = scheduler
         self._clock = clock
         self._refused: set[tuple[str, str]] = set()
-        """What was refused, so that a command that comes again is not answered again."""
+        """What was refused, so that a command that comes again is not answered again. A cancel is tried again
+        all the same: what is in the way may have gone, or the job."""
 
     def obey(self, command: Command) -> None:
         """Do what a command says, if it was not done; log what could not be done now."""
-        if (command.job, command.command) in self._refused:
+        refused = (command.job, command.command) in self._refused
+        if refused and command.command != "cancel":
             return
         held = self._journal.held.get(command.job)
         try:
@@ -45,6 +47,8 @@ class Orders:
                 case "hold" | "release":
                     self._hold(command, held)
         except DirectoryRefused as error:
+            if refused:
+                return
             self._refused.add((command.job, command.command))
             self._say(command, "refused", detail=str(error))
             log.warning(
@@ -59,8 +63,12 @@ class Orders:
 
     def _cancel(self, command: Command, held: Held | None) -> None:
         if held is None:
-            if not self._is_said(command, {"exited", "refused"}):
-                self._cancel_stray(command)
+            if not self._is_said(command, {"exited"}):
+                try:
+                    self._cancel_stray(command)
+                except DirectoryRefused:
+                    if not self._is_gone(command):
+                        raise
                 self._say(command, "exited", outcome="canceled")
         elif held.phase is not Phase.ENDED:
             self._journal.put(rules.cancel(held, self._clock()))
@@ -83,6 +91,13 @@ class Orders:
         if native is not None:
             self._scheduler.cancel(native, script)
 
+    def _is_gone(self, command: Command) -> bool:
+        """Whether the scheduler no longer has the job: then it matters no more what its directory is."""
+        if command.native_id is None or command.directory is None:
+            return False
+        script = f"{command.directory.rstrip('/')}/{OUR_OWN}/run.sh"
+        return self._scheduler.presence({command.native_id: script}).get(command.native_id) is Presence.GONE
+
     def _cleanup(self, command: Command, held: Held | None) -> None:
         running = held is not None and held.phase is not Phase.ENDED
         if running or self._is_said(command, {"cleaned", "refused"}):
@@ -96,7 +111,10 @@ class Orders:
 
     def _remove(self, command: Command, path: str) -> None:
         with open_job_directory(path, self._policy, create=False) as directory:
-            directory.check_claim(command.job)
+            if command.unless_ran:
+                _check_unused(directory, command)
+            else:
+                directory.check_claim(command.job)
             if command.paths is None:
                 directory.remove()
             else:
@@ -137,5 +155,17 @@ class Orders:
                 native_id=command.native_id,
                 outcome=outcome,
                 detail=detail,
+                command=command.command,
             )
         )
+
+
+def _check_unused(directory: JobDirectory, command: Command) -> None:
+    """Raise unless this is a directory that was only staged for the job: it bears its mark, or none and its number."""
+    if directory.owner() is not None:
+        directory.check_claim(command.job)
+    elif not directory.path.endswith(f"-{command.id}"):
+        raise DirectoryRefused(f"{directory.path} is not a directory of job {command.id}: nothing was touched")
+    marker = directory.run_marker()
+    if marker is not None and marker.native_id is not None:
+        raise DirectoryRefused(f"job {command.id} has run: what it left in {directory.path} is kept")

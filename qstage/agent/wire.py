@@ -133,7 +133,10 @@ class Lease:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Command:
-    """Something the service asks for, again and again until a report answers it."""
+    """Something the service asks for, again and again until a report answers it.
+
+    ``unless_ran``: a cleanup of what was staged for a job that was canceled, which may never have been leased.
+    """
 
     job: str
     id: int
@@ -142,6 +145,7 @@ class Command:
     native_id: str | None
     directory: str | None
     paths: tuple[str, ...] | None
+    unless_ran: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -179,6 +183,8 @@ class Report:
     tail: str | None = None
     outputs: tuple[FoundOutput, ...] = ()
     detail: str | None = None
+    command: CommandWord | None = None
+    """The command that this answers, if it does."""
 
     def to_wire(self) -> dict[str, Any]:
         """The report as the service reads it: members without a value are left out."""
@@ -193,6 +199,8 @@ class Report:
                 {"item": o.item, "kind": o.kind, "files": o.files, "bytes": o.bytes, "links": list(o.links)}
                 for o in self.outputs
             ]
+        if self.command is not None:
+            body["command"] = self.command
         if self.detail is not None:
             body["detail"] = self.detail[:2000]
         return body
@@ -255,6 +263,7 @@ def read_command(raw: Mapping[str, Any]) -> Command:
         native_id=_maybe_text(raw, "native_id"),
         directory=_maybe_text(raw, "directory"),
         paths=None if paths is None else tuple(_no_nul("paths", path) for path in paths),
+        unless_ran=raw.get("unless_ran") is True,
     )
 
 

@@ -6,6 +6,7 @@ has it is reported as ``rejected`` with the words; afterwards it is logged and l
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import posixpath
 from collections.abc import Callable, Mapping
@@ -149,7 +150,11 @@ class Work:
 
     def _end(self, held: Held) -> None:
         if held.cancel_at is not None:
-            with open_job_directory(held.lease.directory, self._config.policy, create=False) as directory:
+            # Its user may have removed the directory: then nothing of it can start any more.
+            with (
+                contextlib.suppress(NoDirectory),
+                open_job_directory(held.lease.directory, self._config.policy, create=False) as directory,
+            ):
                 directory.block(self._clock())
         if held.native_id is not None:
             self._scheduler.cancel(held.native_id, self._script(held))

@@ -104,9 +104,10 @@ class Client:
         """Ask for a job to be canceled; a final one stays as it is."""
         return results.read_job(self._http.delete(f"/v1/jobs/{int(job_id)}"))
 
-    def hold(self, job_id: int) -> results.Job:
-        """Keep a job from going on until it is released."""
-        return results.read_job(self._http.post(f"/v1/jobs/{int(job_id)}/hold", repeat=True))
+    def hold(self, job_id: int, *, staging: bool = False) -> results.Job:
+        """Keep a job from starting until it is released; with ``staging``, keep its inputs back as well."""
+        body = {"hold": "staging"} if staging else None
+        return results.read_job(self._http.post(f"/v1/jobs/{int(job_id)}/hold", body, repeat=True))
 
     def release(self, job_id: int) -> results.Job:
         """Let a held job go on."""

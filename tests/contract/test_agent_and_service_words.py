@@ -10,6 +10,7 @@ from typing import Any, get_args
 import pytest
 
 from chalicelib.core.document import read_document
+from chalicelib.core.holds import Hold
 from chalicelib.core.sites import LEASE, SCHEDULERS, SILENCE, read_site
 from chalicelib.core.sync import read_sync
 from qstage.agent.loop import HALF_A_LEASE, SUBMIT_WINDOW
@@ -68,7 +69,7 @@ def test_what_qsub_makes_of_a_line_is_a_document_the_service_takes(
     )
     assert run(["qsub", "--dry-run", *line.split(), *cleanup, "run.sh", "x y"]) == 0
     document = read_document(json.loads(capsys.readouterr().out))
-    assert (document.name, document.site, document.hold) == ("o.txt", "theta", True)
+    assert (document.name, document.site, document.hold) == ("o.txt", "theta", Hold.RUN)
     assert document.cleanup is bool(cleanup)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import subprocess
 from collections.abc import Iterator
@@ -227,6 +228,48 @@ def test_cleanup_of_a_directory_that_is_not_the_jobs_is_refused(site: Site) -> N
         }  # fmt: skip
     site.start()
     until(lambda: "refused" in site.service.events("user/1001"), "it is refused")
+    assert (mine / "thesis").read_text() == "years"
+
+
+def order_cleanup(site: Site, **fields: Any) -> dict[str, Any]:
+    """The cleanup of a job that was canceled, and what the agent says to it."""
+    command = {"job": "user/1001", "id": 1001, "epoch": 0, "command": "cleanup", "native_id": None}
+    with site.service.lock:
+        site.service.commands["user/1001"] = {
+            **command, "directory": str(site.directory(1001)), "paths": None, "unless_ran": True, **fields,
+        }  # fmt: skip
+    site.start()
+    until(lambda: {"cleaned", "refused"} & set(site.service.events("user/1001")), "it is answered")
+    report = site.service.last("user/1001")
+    assert report["command"] == "cleanup"
+    return report
+
+
+def test_what_was_staged_for_a_job_that_was_never_leased_is_removed(site: Site) -> None:
+    staged = site.directory(1001)
+    (staged / "inputs").mkdir(parents=True)
+    (staged / "inputs/data").write_text("moved in vain")
+    neighbour = staged.parent / "md-1002"
+    neighbour.mkdir()
+    assert order_cleanup(site)["event"] == "cleaned"
+    assert not staged.exists()
+    assert neighbour.exists()
+
+
+@pytest.mark.parametrize("mark", ["another job's", "another number", "a run"])
+def test_a_canceled_job_s_cleanup_leaves_what_is_not_only_staged_for_it(site: Site, mark: str) -> None:
+    mine = site.directory(1001)
+    (mine / ".qstage").mkdir(parents=True)
+    (mine / "thesis").write_text("years")
+    if mark != "another number":
+        owner = "user/77" if mark == "another job's" else "user/1001"
+        (mine / ".qstage/job").write_text(json.dumps({"job": owner, "id": 1001, "site": "theta"}))
+    if mark == "a run":
+        (mine / ".qstage/run").mkdir()
+        (mine / ".qstage/run/native_id").write_text("4711\n")
+    said = order_cleanup(site, **({"id": 1002} if mark == "another number" else {}))
+    assert said["event"] == "refused"
+    assert ("has run" in said["detail"]) is (mark == "a run")
     assert (mine / "thesis").read_text() == "years"
 
 

@@ -299,7 +299,7 @@ class AgentTwin:
 
     def work(self, rounds: int = 4) -> None:
         for _ in range(rounds):
-            holding = [{"job": ref, "epoch": held["epoch"]} for ref, held in self.held.items()]
+            holding = [{"job": ref, "epoch": held["epoch"]} for ref, held in self.held.items() if held["epoch"]]
             reports = [report for held in self.held.values() for report in held["reports"][:1]]
             answer = self.call(*reports, holding=holding)
             for each in answer.answers:

@@ -37,7 +37,7 @@ def test_the_design_s_own_example_is_read() -> None:
 
 def test_what_is_not_said_has_the_design_s_defaults() -> None:
     document = a_document(stage_in=[an_input("globus://" + LAB + "/data/a.h5")], stage_out=[an_output()])
-    assert (document.name, document.hold, document.cleanup, dict(document.tags)) == ("job", False, False, {})
+    assert (document.name, document.hold, document.cleanup, dict(document.tags)) == ("job", None, False, {})
     moved, out = document.stage_in[0], document.stage_out[0]
     assert (moved.target, moved.optional) == ("a.h5", False)
     assert (out.when, out.optional, out.symlinks, out.merge) == ({"always"}, False, "fail", False)

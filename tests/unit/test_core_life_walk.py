@@ -14,6 +14,7 @@ from chalicelib.core.document import Document
 from chalicelib.core.events import (
     Active,
     Canceled,
+    CancelRefused,
     CancelRequested,
     Cleaned,
     CleanupRefused,
@@ -31,12 +32,14 @@ from chalicelib.core.events import (
     Rejected,
     Report,
     StagedIn,
+    Withdrawn,
 )
+from chalicelib.core.holds import Hold
 from chalicelib.core.ids import BatchId, TaskId
 from chalicelib.core.job import FINAL, Job, Leg, LegStatus, Outcome, Stage, State
 from chalicelib.core.lifecycle import LONGEST_TRAIL, PAST, TABLE, IllegalTransition, allows, faults_of, transition
 from chalicelib.core.outputs import Found, legs_at_exit
-from chalicelib.core.progress import abandoned_by, due, plannable, stage_of
+from chalicelib.core.progress import abandoned_by, due, plannable, rests, stage_of
 from chalicelib.core.site_queue import Kind, site_due
 
 ENDS = st.sampled_from([*[LegStatus.DONE] * 6, LegStatus.ABSENT, LegStatus.FAILED, LegStatus.PENDING])
@@ -200,11 +203,17 @@ class Life:
         if self.job.state in (State.STAGED, State.QUEUED) and self.job.epoch and self.data.draw(RARELY):
             assert self.tell(Rejected(epoch=self.job.epoch, error="rejected"))
 
+    def refuse_to_end_it(self) -> None:
+        """The user wants it ended: what was not submitted will not be, what was is not the site's to end."""
+        if self.job.cancel_requested and self.job.state in (State.STAGED, State.QUEUED, State.ACTIVE):
+            known = self.job.native_id is not None
+            assert self.tell((CancelRefused if known else Withdrawn)(epoch=self.job.epoch))
+
     def clean_up(self) -> None:
-        if self.job.state is State.COMPLETED:
+        if self.job.state in (State.COMPLETED, State.CANCELED):
             kind = self.data.draw(st.sampled_from([Cleaned, CleanupRefused]))
             assert self.tell(kind(epoch=self.job.epoch))
-            assert not self.job.cleanup or not self.job.epoch
+            assert not self.job.cleanup
 
     def hear_of_another_lease(self) -> None:
         epoch = self.data.draw(st.integers(1, self.job.epoch + 2).filter(lambda each: each != self.job.epoch))
@@ -229,9 +238,10 @@ class Life:
             assert self.job.cancel_requested or self.job.state in FINAL
 
     def hold_or_release(self) -> None:
-        legal = self.tell(self.data.draw(st.sampled_from([HoldPlaced(), HoldReleased(), HoldReleased()])))
+        kinds = [HoldPlaced(), HoldPlaced(hold=Hold.STAGING), HoldReleased(), HoldReleased()]
+        legal = self.tell(self.data.draw(st.sampled_from(kinds)))
         assert legal or self.job.state in (State.QUEUED, State.ACTIVE, State.STAGE_OUT), "then it is too late"
-        assert ("hold" in self.job.waiting_for) <= self.job.hold
+        assert ("hold" in self.job.waiting_for) <= (self.job.hold is not None)
 
     # Anybody, with anything.
 
@@ -262,9 +272,9 @@ class Life:
         moves_data = stage_of(job) is not None
         assert moves_data == (job.state in (State.NEW, State.STAGE_IN, State.STAGE_OUT))
         if moves_data:
-            assert due(job) is not None or plannable(job) or job.in_flight
+            assert due(job) is not None or plannable(job) or job.in_flight or rests(job)
         if job.state is State.STAGED:
-            assert due(job) is not None or site_due(job) is not None or job.hold
+            assert due(job) is not None or site_due(job) is not None or job.hold is not None
         if job.cancel_requested and not job.state.final:
             told = site_due(job)
             outputs = job.state is State.STAGE_OUT and job.outcome is Outcome.CANCELED and plannable(job)
@@ -282,7 +292,13 @@ STEPS = (
         Life.see_it_at_the_scheduler,
         Life.see_it_ended,
     ),
-    *(Life.refuse_it, Life.clean_up, Life.hear_of_another_lease, Life.hear_again_what_was_heard_before),
+    *(
+        Life.refuse_it,
+        Life.refuse_to_end_it,
+        Life.clean_up,
+        Life.hear_of_another_lease,
+        Life.hear_again_what_was_heard_before,
+    ),
     *(Life.cancel, Life.hold_or_release, Life.hold_or_release, Life.say_what_is_out_of_place),
 )
 

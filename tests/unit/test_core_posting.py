@@ -72,7 +72,7 @@ def test_a_job_begins_new_with_its_inputs_pending_and_nothing_wrong() -> None:
     job = a_job(document)
     assert (job.state, job.version, job.revision, job.epoch) == (State.NEW, 1, 1, 0)
     assert job.legs == (Leg(item=0), Leg(item=2))
-    assert (job.hold, job.cleanup, dict(job.tags), job.posted) == (False, True, {"a": "b"}, "posting")
+    assert (job.hold, job.cleanup, dict(job.tags), job.posted) == (None, True, {"a": "b"}, "posting")
     assert [(mark.version, mark.code) for mark in job.trail] == [(1, "submitted")]
     assert faults_of(job) == []
 

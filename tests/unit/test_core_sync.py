@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
-from core_examples import ADA, a_document, an_output
+from core_examples import ADA, a_document, a_job, an_output
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from chalicelib.core.errors import Invalid
-from chalicelib.core.events import Active, Cleaned, CleanupRefused, Exited, Queued, Rejected
+from chalicelib.core.events import Active, CancelRefused, Cleaned, CleanupRefused, Exited, Queued, Rejected, Withdrawn
 from chalicelib.core.ids import JobNumber, JobRef
-from chalicelib.core.job import Leg, LegStatus, Outcome, State
+from chalicelib.core.job import Job, Leg, LegStatus, Outcome, State
 from chalicelib.core.outputs import Found
 from chalicelib.core.sync import MOST_LEASES, AgentReport, detail_of, event_of, read_sync
 
@@ -33,6 +34,10 @@ def faults(raw: Any) -> list[str]:
     with pytest.raises(Invalid) as refused:
         read_sync(raw)
     return [fault.pointer for fault in refused.value.faults]
+
+
+def at(state: State, **fields: Any) -> Job:
+    return replace(a_job(), state=state, **fields)
 
 
 def test_the_least_that_an_agent_says_takes_nothing_and_reports_nothing() -> None:
@@ -67,7 +72,8 @@ def test_what_it_holds_is_read_and_what_is_no_job_is_passed_over() -> None:
         ({**LEAST, "reports": [a_report("exited", outcome="done")]}, "/reports/0/outcome"),
         ({**LEAST, "reports": [a_report("exited", outcome="ok", exit_code="0")]}, "/reports/0/exit_code"),
         ({**LEAST, "reports": [a_report("eaten")]}, "/reports/0/event"),
-        ({**LEAST, "reports": [{**a_report("cleaned"), "epoch": 0}]}, "/reports/0/epoch"),
+        ({**LEAST, "reports": [{**a_report("cleaned"), "epoch": -1}]}, "/reports/0/epoch"),
+        ({**LEAST, "reports": [{**a_report("refused"), "command": "dance"}]}, "/reports/0/command"),
         ({**LEAST, "reports": [a_report("rejected", detail="x" * 4097)]}, "/reports/0/detail"),
         ({**LEAST, "reports": [a_report("cleaned")] * 501}, "/reports"),
         ({**LEAST, "hello": 1}, "/hello"),
@@ -102,7 +108,7 @@ def test_each_report_is_an_event_of_its_lease() -> None:
         a_report("cleaned", epoch=4),
     )
     assert reports[2].found == (Found(item=0, kind="directory", files=2, bytes=10),)
-    assert [event_of(report, State.QUEUED, document) for report in reports] == [
+    assert [event_of(report, at(State.QUEUED), document) for report in reports] == [
         Queued(epoch=1, native_id="7"),
         Active(epoch=1, native_id="7"),
         Exited(
@@ -121,7 +127,7 @@ def test_each_report_is_an_event_of_its_lease() -> None:
 @pytest.mark.parametrize("outcome", Outcome)
 def test_an_exit_may_have_no_exit_code_and_no_native_id(outcome: Outcome) -> None:
     (report,) = read(a_report("exited", outcome=str(outcome)))
-    event = event_of(report, State.ACTIVE, a_document(stage_out=[an_output()]))
+    event = event_of(report, at(State.ACTIVE), a_document(stage_out=[an_output()]))
     assert isinstance(event, Exited)
     assert (event.outcome, event.exit_code, event.native_id) == (outcome, None, None)
     assert [leg.status for leg in event.legs] == [LegStatus.FAILED], "what was not found is missing"
@@ -130,9 +136,28 @@ def test_an_exit_may_have_no_exit_code_and_no_native_id(outcome: Outcome) -> Non
 @pytest.mark.parametrize("event", ["rejected", "refused"])
 def test_what_a_site_refuses_of_a_completed_job_is_its_cleanup(event: str) -> None:
     (report,) = read(a_report(event, detail="not under my roots"))
-    assert event_of(report, State.COMPLETED, None) == CleanupRefused(epoch=1)
+    assert event_of(report, at(State.COMPLETED), None) == CleanupRefused(epoch=1)
     for state in set(State) - {State.COMPLETED}:
-        assert event_of(report, state, None) == Rejected(epoch=1, error=event)
+        assert event_of(report, at(state), None) == Rejected(epoch=1, error=event)
+
+
+@pytest.mark.parametrize("event", ["rejected", "refused"])
+@pytest.mark.parametrize("command", [None, "cancel"])
+@pytest.mark.parametrize("native", [None, "7"])
+def test_what_was_not_submitted_of_a_cancelled_job_is_withdrawn_and_no_failure(
+    event: str, command: str | None, native: str | None
+) -> None:
+    (report,) = read(a_report(event, command=command))
+    told = event_of(report, at(State.QUEUED, cancel_requested=True, native_id=native), None)
+    runs_on = command == "cancel" and native is not None
+    assert told == (CancelRefused(epoch=1) if runs_on else Withdrawn(epoch=1))
+
+
+def test_what_a_site_refuses_of_a_cancelled_job_is_its_cleanup_if_it_says_so() -> None:
+    answer, late = read(a_report("refused", command="cleanup"), a_report("refused"))
+    job = at(State.CANCELED, cancel_requested=True)
+    assert event_of(answer, job, None) == CleanupRefused(epoch=1)
+    assert event_of(late, job, None) == Withdrawn(epoch=1)
 
 
 def test_the_words_of_a_report_go_into_the_story() -> None:

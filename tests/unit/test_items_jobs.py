@@ -21,6 +21,7 @@ from chalicelib.adapters.dynamodb.job_items import (
     write_tale,
 )
 from chalicelib.core import lifecycle as life
+from chalicelib.core.holds import Hold
 from chalicelib.core.ids import BatchId, CollectionId, JobNumber, JobRef, SiteId, TaskId, UserId
 from chalicelib.core.job import Job, Leg, LegStatus, Mark, Outcome, Stage, State
 from chalicelib.core.journey import Journey
@@ -81,7 +82,7 @@ jobs = st.builds(
     told=st.none() | counts,
     exited=st.none() | counts,
     cancel_requested=st.booleans(),
-    hold=st.booleans(),
+    hold=st.none() | st.sampled_from(Hold),
     cleanup=st.booleans(),
     waiting_for=st.frozensets(words, max_size=4),
     posted=st.none() | words,

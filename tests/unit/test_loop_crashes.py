@@ -13,9 +13,10 @@ from datetime import timedelta
 from functools import partial
 
 import pytest
-from loop_house import ADA, ARCHIVE, LAB, OTHER, SCRATCH, CrashNow, House, a_document
+from loop_house import ADA, ARCHIVE, LAB, OTHER, SCRATCH, START, CrashNow, House, a_document
 
 from chalicelib.core.errors import FarSide
+from chalicelib.core.holds import Hold
 from chalicelib.core.ids import JobNumber, user_tag
 from chalicelib.core.job import Stage, State
 
@@ -127,6 +128,25 @@ def cancels_both(house: House) -> None:
             house.manage.cancel(ADA, JobNumber(number))
 
 
+def canceled_and_rejected(house: House) -> None:
+    """The scheduler would not have the job, and says so after its user has cancelled it."""
+    for ref, held in house.agent.held.items():
+        if held["reports"] and held["reports"][0]["event"] == "queued":
+            held["reports"] = [{"job": ref, "epoch": held["epoch"], "event": "rejected"}]
+            held["native"] = None
+            house.manage.cancel(ADA, JobNumber(1001))
+
+
+def holds_and_releases(house: House) -> None:
+    minute = (house.clock.now() - START).seconds // 60
+    if minute == 3 and house.job(1001).state is State.NEW:
+        house.manage.release(ADA, JobNumber(1001))
+    if minute == 4 and house.job(1001).state in (State.NEW, State.STAGE_IN):
+        house.manage.hold(ADA, JobNumber(1001), Hold.STAGING)
+    if minute == 8 and house.job(1001).hold is not None:
+        house.manage.release(ADA, JobNumber(1001))
+
+
 def without_consent(house: House) -> None:
     house.globus.without_consent = {LAB}
 
@@ -224,6 +244,12 @@ SCENARIOS = {
         )
         for state in (State.NEW, State.STAGE_IN, State.STAGED, State.QUEUED, State.ACTIVE, State.STAGE_OUT)
     },
+    "a submission refused while its cancel is under way": Scenario(
+        [a_document()], {1001: GONE}, meanwhile=canceled_and_rejected
+    ),
+    "staging held, released and held again": Scenario(
+        [a_document(hold="staging"), a_document()], {1001: DONE, 1002: DONE}, meanwhile=holds_and_releases
+    ),
     "one of two in a task is cancelled": Scenario(
         [a_document(), a_document()], {1001: GONE, 1002: DONE}, meanwhile=on_state(State.STAGE_IN), takes=SLOW
     ),

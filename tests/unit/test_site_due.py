@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from chalicelib.core.holds import Hold
 from chalicelib.core.ids import JobNumber, JobRef, SiteId, UserId
 from chalicelib.core.job import Job, State
 from chalicelib.core.shards import SITE_SHARDS, WAKE_SHARDS, site_shard, wake_shard
@@ -32,16 +33,16 @@ def a_job(state: State, **fields: object) -> Job:
 
 @pytest.mark.parametrize("state", State)
 @pytest.mark.parametrize("epoch", [0, 1])
-@pytest.mark.parametrize("hold", [False, True])
+@pytest.mark.parametrize("hold", [None, *Hold])
 @pytest.mark.parametrize("cancel", [False, True])
 @pytest.mark.parametrize("cleanup", [False, True])
 def test_a_site_leases_submits_cancels_and_cleans_and_nothing_else(
-    state: State, epoch: int, hold: bool, cancel: bool, cleanup: bool
+    state: State, epoch: int, hold: Hold | None, cancel: bool, cleanup: bool
 ) -> None:
     due = site_due(a_job(state, epoch=epoch, hold=hold, cancel_requested=cancel, cleanup=cleanup))
     lease = state is State.STAGED and not hold and not cancel
     to_cancel = cancel and (state in (State.QUEUED, State.ACTIVE) or (state is State.STAGED and epoch > 0))
-    to_clean = state is State.COMPLETED and cleanup
+    to_clean = state in (State.COMPLETED, State.CANCELED) and cleanup
     expected = Kind.LEASE if lease else Kind.COMMAND if to_cancel or to_clean else None
     assert (due and due[0]) == expected
 

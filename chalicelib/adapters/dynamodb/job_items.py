@@ -33,6 +33,7 @@ from chalicelib.adapters.dynamodb.encoding import (
     tale_sk,
     words_expire,
 )
+from chalicelib.core.holds import Hold
 from chalicelib.core.ids import BatchId, CollectionId, JobRef, SiteId, UserId
 from chalicelib.core.job import Job, Leg, LegStatus, Mark, Outcome, Stage, State
 from chalicelib.core.journey import Journey
@@ -98,7 +99,7 @@ def write_job(job: Job, retention: timedelta) -> dict[str, Any]:
         "to": job.told,
         "xd": job.exited,
         "cr": job.cancel_requested or None,
-        "h": job.hold or None,
+        "h": None if job.hold is None else job.hold.value,
         "cl": job.cleanup or None,
         "w": json_text(sorted(job.waiting_for)) if job.waiting_for else None,
         "p": job.posted,
@@ -138,7 +139,7 @@ def read_job(item: Mapping[str, Any], now: datetime) -> Job | None:
         told=item.get("to"),
         exited=item.get("xd"),
         cancel_requested=item.get("cr", False),
-        hold=item.get("h", False),
+        hold=_read_hold(item.get("h")),
         cleanup=item.get("cl", False),
         waiting_for=frozenset(json.loads(item.get("w", "[]"))),
         posted=item.get("p"),
@@ -244,6 +245,13 @@ def _read_journey(
         walltime=walltime,
         **dict(zip(_ASKED, asked, strict=False)),
     )
+
+
+def _read_hold(stored: str | bool | None) -> Hold | None:
+    """Statuses written before there were two kinds say true."""
+    if not stored:
+        return None
+    return Hold.RUN if isinstance(stored, bool) else Hold(stored)
 
 
 def _write_mark(mark: Mark, created: datetime) -> list[Any]:

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 from chalicelib.core.batch import Batch, Member
 from chalicelib.core.consent import LoginReason, SessionDemand
 from chalicelib.core.desk import InboxItem, LiveBatch, LoginNeed, Look, Plan, Route, Trouble
+from chalicelib.core.holds import Hold
 from chalicelib.core.ids import BatchId, CollectionId, JobNumber, JobRef, SiteId, SubmissionId, TaskId, UserId
 from chalicelib.core.job import Job, Leg, LegStatus, Mark, Outcome, Stage, State
 from chalicelib.core.sites import Mount, Site
@@ -79,7 +80,7 @@ def a_full_job(at: JobRef) -> Job:
         told=11,
         exited=10,
         cancel_requested=True,
-        hold=True,
+        hold=Hold.STAGING,
         cleanup=True,
         waiting_for=frozenset({"slot", "space"}),
         posted="d1g3st",

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from store_samples import NOON, a_job, new_user, ref
 
+from chalicelib.core.holds import Hold
 from chalicelib.core.ids import JobRef, SiteId
 from chalicelib.core.job import Job, Outcome, State
 
@@ -58,10 +59,10 @@ def test_a_job_leaves_the_queue_when_it_is_held_or_goes_on(stores: Stores) -> No
     user = new_user()
     jobs = [staged(ref(user, number)) for number in (1001, 1002, 1003)]
     put(stores, *jobs)
-    assert stores.jobs.save(replace(jobs[0], version=2, hold=True), was=1)
+    assert stores.jobs.save(replace(jobs[0], version=2, hold=Hold.RUN), was=1)
     assert stores.jobs.save(replace(jobs[1], version=2, state=State.QUEUED, epoch=1, native_id="1"), was=1)
     assert leasable(stores, after=10_000) == [jobs[2].ref]
-    assert stores.jobs.save(replace(jobs[0], version=3, hold=False), was=2)
+    assert stores.jobs.save(replace(jobs[0], version=3, hold=None), was=2)
     assert set(leasable(stores)) == {jobs[0].ref, jobs[2].ref}
 
 
@@ -108,9 +109,9 @@ def test_an_index_that_lags_shows_jobs_that_are_gone_and_not_yet_those_that_came
     old, fresh = staged(ref(user, 1001)), staged(ref(user, 1002))
     put(lagging, old)
     lagging.catch_up()
-    assert lagging.jobs.save(replace(old, version=2, hold=True), was=1)
+    assert lagging.jobs.save(replace(old, version=2, hold=Hold.RUN), was=1)
     put(lagging, fresh)
     assert leasable(lagging) == [old.ref]
-    assert lagging.jobs.get(old.ref) == replace(old, version=2, hold=True)
+    assert lagging.jobs.get(old.ref) == replace(old, version=2, hold=Hold.RUN)
     lagging.catch_up()
     assert leasable(lagging) == [fresh.ref]

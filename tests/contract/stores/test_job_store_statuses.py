@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from store_samples import NOON, a_fact, a_full_job, a_job, at_once, new_user, ref
 
+from chalicelib.core.holds import Hold
 from chalicelib.core.ids import JobNumber
 from chalicelib.core.job import Job, Outcome, State
 from chalicelib.core.ports.jobs import Tale, Wanted
@@ -67,7 +68,7 @@ def test_a_status_is_replaced_only_in_the_version_that_was_read(stores: Stores) 
     second = step(first, state=State.STAGE_IN)
     assert stores.jobs.save(second, was=1)
     assert not stores.jobs.save(second, was=1)
-    assert not stores.jobs.save(step(first, hold=True), was=1)
+    assert not stores.jobs.save(step(first, hold=Hold.RUN), was=1)
     assert stores.jobs.get(first.ref) == second
 
 
