@@ -247,6 +247,10 @@ class Life:
 
     def say_what_is_out_of_place(self) -> None:
         event = self.data.draw(ANYTHING)
+        if isinstance(event, LegsClaimed):
+            # No id is ever given to two batches.
+            self.batches += 1
+            event = replace(event, batch=BatchId(f"b{self.batches}"))
         kept = isinstance(event, Leased) and self.job.state is State.STAGED
         ends = isinstance(event, Failed | Canceled) and not self.data.draw(RARELY)
         if event != due(self.job) and not kept and not ends:
