@@ -17,6 +17,7 @@ from chalicelib.settings import Settings, settings
 if TYPE_CHECKING:
     from chalicelib.adapters.dynamodb.table import Table
     from chalicelib.adapters.exchange_function import ExchangeFunction
+    from chalicelib.adapters.globus_transfer import GlobusTransfer
     from chalicelib.adapters.login_table import LoginTable
     from chalicelib.adapters.secrets import GlobusSecret
     from chalicelib.adapters.token_table import TokenTable
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
     from chalicelib.service.throttle import Throttle
     from chalicelib.service.tokens import Tokens
     from chalicelib.service.waking import Waking
+    from chalicelib.service.watching import Watching
 
 
 class Services:
@@ -252,9 +254,26 @@ class Services:
             tasks=transfer,
             access=self.tokens,
             clock=self.clock,
+            watching=self._watching(transfer),
         )
         life: timedelta = self._settings.reconcile_life
         return Reconciler(desks=self._desks, bell=self._bell, clock=self.clock, passing=passing, life=life)
+
+    def _watching(self, transfer: GlobusTransfer) -> Watching:
+        from chalicelib.adapters.sns import NoticeTopic, NoTopic
+        from chalicelib.service.knowing import Knowledge
+        from chalicelib.service.telling import Telling
+        from chalicelib.service.watching import Watching
+
+        topic = self._settings.notify_topic
+        telling = Telling(
+            notices=NoticeTopic(_client("sns"), topic) if topic else NoTopic(),
+            consents=self.tokens,
+            jobs=self._jobs,
+            base_url=self.base_url,
+        )
+        known = Knowledge(collections=self._collections, endpoints=transfer)
+        return Watching(known=known, telling=telling, expected=self._expected)
 
     @cached_property
     def sweep(self) -> Sweep:

@@ -11,10 +11,12 @@ from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+from chalicelib.adapters.endpoint_document import read_endpoint
 from chalicelib.adapters.globus_errors import globus
 from chalicelib.core.batch import Batch, Movement
+from chalicelib.core.consent import CollectionFacts
 from chalicelib.core.errors import FarSide
-from chalicelib.core.ids import SubmissionId, TaskId
+from chalicelib.core.ids import CollectionId, SubmissionId, TaskId
 from chalicelib.core.ports.transfer import IdenticalPaths, Skip, Task, TaskEvent, TaskStatus, TooManyTasks
 from chalicelib.core.tokens import AccessToken
 
@@ -30,7 +32,7 @@ _SERVICE = "transfer"
 
 
 class GlobusTransfer:
-    """``core.ports.transfer.Submissions`` and ``Tasks``."""
+    """``core.ports.transfer.Submissions``, ``Tasks`` and ``Endpoints``."""
 
     def __init__(self) -> None:
         self._kept: tuple[AccessToken, TransferClient] | None = None
@@ -74,6 +76,15 @@ class GlobusTransfer:
         with self._call(token) as client:
             answer = client.task_event_list(task, limit=MOST_ERRORS, query_params={"filter": "is_error:1"})
         return [_event(entry) for entry in answer["DATA"]]
+
+    def facts(self, token: AccessToken, collection: CollectionId) -> CollectionFacts | None:
+        try:
+            with self._call(token) as client:
+                return read_endpoint(collection, client.get_endpoint(collection).data)
+        except FarSide as fault:
+            if fault.transient or fault.status == 401:
+                raise
+            return None
 
     @contextmanager
     def _call(self, token: AccessToken) -> Iterator[TransferClient]:

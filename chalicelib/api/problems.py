@@ -33,7 +33,7 @@ from chalicelib.core.errors import (
     Unauthenticated,
     UserMustAct,
 )
-from chalicelib.core.logins import LoginRequest, request_for
+from chalicelib.core.logins import LoginRequest, login_address, request_for
 
 Document = dict[str, Any]
 Asked = ParamSpec("Asked")
@@ -107,8 +107,7 @@ def problem(error: QstageError) -> Response:
 
 def login_url(request: LoginRequest) -> str:
     """The link that a person follows to meet a demand."""
-    query = request.query()
-    return f"{rooms().base_url}/login{'?' + query if query else ''}"
+    return login_address(rooms().base_url, request)
 
 
 def answers(view: Callable[Asked, Any]) -> Callable[Asked, Any]:

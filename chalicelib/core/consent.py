@@ -10,7 +10,7 @@ from __future__ import annotations
 import enum
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from chalicelib.core.ids import CollectionId
@@ -127,6 +127,13 @@ class CollectionFacts:
             mfa=self.mfa,
             fresh=bool(self.demand) or bool(self.policies),
         )
+
+    def after(self, before: CollectionFacts | None) -> CollectionFacts:
+        """These facts, learnt without reading the policy, with what an earlier look knew of that same policy."""
+        if before is None or not self.policies or self.policies != before.policies:
+            return self
+        ages = [age for age in (self.max_age, before.max_age) if age is not None]
+        return replace(self, domains=before.domains, mfa=self.mfa or before.mfa, max_age=min(ages, default=None))
 
     def fresh_at(self, now: datetime) -> bool:
         """Whether this was learnt lately enough to be relied on."""

@@ -118,6 +118,18 @@ class NoSpace:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Watch:
+    """What is kept of the user's login session while live jobs use collections that demand something of it."""
+
+    collections: tuple[CollectionId, ...] = ()
+    """Those collections, as far as passes have seen."""
+    at: datetime | None = None
+    """When all live jobs are to be looked at, because the end of the session comes close."""
+    told: tuple[str, ...] = ()
+    """The causes that the user has been told of; see ``core.notices``."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
     """The planner's half of a desk."""
 
@@ -129,6 +141,7 @@ class Plan:
     need: LoginNeed | None = None
     trouble: Trouble | None = None
     full: tuple[NoSpace, ...] = ()
+    watch: Watch | None = None
 
     def batch(self, batch: BatchId) -> LiveBatch | None:
         return next((live for live in self.batches if live.batch == batch), None)

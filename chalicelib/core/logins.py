@@ -190,6 +190,12 @@ def is_path(text: str) -> bool:
     return _PATH.fullmatch(text) is not None
 
 
+def login_address(base_url: str, request: LoginRequest) -> str:
+    """The link that a person follows to make this login."""
+    query = request.query()
+    return f"{base_url}/login{'?' + query if query else ''}"
+
+
 def request_for(demand: LoginDemand, user: UserId | None, *, consented: Iterable[str] = ()) -> LoginRequest:
     """The login that meets a demand, and asks again for all that the user had consented to before."""
     wanted = consented_collections((*demand.scopes, *consented))

@@ -81,6 +81,8 @@ class AccessToken:
     value: str = field(repr=False)
     version: int
     expires_at: datetime
+    session: Session = NOBODY
+    """The login session that it carries; nobody's where that is not known."""
 
     def good_at(self, now: datetime) -> bool:
         """Whether it can still be used for a pass that begins now."""

@@ -147,11 +147,15 @@ class Shelf:
 
     def movement(self, job: Job, stage: Stage, item: int, revision: int) -> Movement:
         """What moves for an item; its document must have been read."""
-        if job.site not in self.sites:
-            site = self.sites_port.get(job.site)
-            assert site is not None, f"site {job.site} of job {job.ref} is gone"
-            self.sites[job.site] = site
-        return movement(job, self.documents[(job.ref.number, revision)], self.sites[job.site], stage, item)
+        return movement(job, self.documents[(job.ref.number, revision)], self.site(job.site), stage, item)
+
+    def site(self, name: SiteId) -> Site:
+        """The site, read once."""
+        if name not in self.sites:
+            site = self.sites_port.get(name)
+            assert site is not None, f"site {name} is gone, and jobs of user {self.user} name it"
+            self.sites[name] = site
+        return self.sites[name]
 
     def movements(self, batch: Batch) -> tuple[Movement, ...]:
         """The batch's movements, rebuilt from what was frozen: the same each time."""

@@ -29,6 +29,7 @@ from chalicelib.service import fresh
 from chalicelib.service.board import Board, OutOfTime, Shelf, Turn
 from chalicelib.service.observing import observe, withdraw
 from chalicelib.service.submitting import UNAUTHORIZED, destinations, drop_unfrozen, resume, send
+from chalicelib.service.watching import Watching
 
 log = logging.getLogger(__name__)
 
@@ -59,6 +60,7 @@ class Passing:
     tasks: Tasks
     access: AccessTokens
     clock: Clock
+    watching: Watching
 
     def make(self, board: Board, time_left: Callable[[], timedelta]) -> datetime | None:
         """Do what is due, and return when to look again; None if nothing is under way."""
@@ -83,7 +85,8 @@ class Passing:
         """Do what is due; returns whether that was all of the inbox that can be seen to."""
         board, shelf = turn.board, turn.shelf
         inbox = self.desks.inbox(board.user, MOST_INBOX)
-        if any(item.login for item in inbox) and board.plan.need is not None:
+        signed_in = any(item.login for item in inbox)
+        if signed_in and board.plan.need is not None:
             # Stored at once: the item that says so goes before the desk is closed.
             board.keep(replace(board.plan, need=None))
         shelf.load(_named(inbox), board.live())
@@ -94,12 +97,16 @@ class Passing:
                 shelf.apply(job)
         # An item that names no job asks whether the user's login still holds.
         asked = any(not item.numbers for item in inbox)
-        if asked or board.plan.batches or any(plannable(job) for job in shelf.jobs.values()):
-            self._with_globus(turn)
+        watch = board.plan.watch
+        near = watch is not None and (signed_in or (watch.at is not None and watch.at <= self.clock.now()))
+        moves = asked or board.plan.batches or any(plannable(job) for job in shelf.jobs.values())
+        if moves or self.watching.wanted(turn, all_jobs=near):
+            self._with_globus(turn, all_jobs=near)
+            self.watching.telling.login_needed(turn)
         tidied = self._tidy(turn, inbox)
         return len(inbox) < MOST_INBOX or not tidied
 
-    def _with_globus(self, turn: Turn) -> None:
+    def _with_globus(self, turn: Turn, *, all_jobs: bool) -> None:
         """Observe and submit. What the far side refuses is kept on the desk, where people can see it."""
         now = self.clock.now()
         board = turn.board
@@ -117,7 +124,9 @@ class Passing:
                 if fault.status != UNAUTHORIZED:
                     raise
                 # Globus no longer takes this token, whatever its time: renew it, or learn that it is refused.
-                self._move(turn, self.access.access_token(board.user, now, rejected=token.version))
+                token = self.access.access_token(board.user, now, rejected=token.version)
+                self._move(turn, token)
+            self.watching.look(turn, token, all_jobs=all_jobs)
         except LoginNeeded as need:
             log.info("login needed", extra={"fields": {"user": board.user, "cause": str(need.reason)}})
             board.note(need, now)
@@ -205,11 +214,11 @@ def _named(inbox: Iterable[InboxItem]) -> tuple[JobNumber, ...]:
 
 def _next_look(board: Board, now: datetime) -> datetime | None:
     """When what is under way wants to be looked at, or what failed to be tried again."""
-    need, trouble = board.plan.need, board.plan.trouble
+    need, trouble, watch = board.plan.need, board.plan.trouble, board.plan.watch
     if need is not None and need.collections is None:
-        return None
+        return watch.at if watch else None
     if trouble is not None:
         return trouble.until or now + max(FIRST_RETRY, interval(now - trouble.since))
     looks = [next_look((live.opened_at for live in board.plan.batches if live.task is not None), now)]
     looks += [live.retry_at or now + FIRST_RETRY for live in board.plan.batches if live.task is None]
-    return min((at for at in (*looks, board.wake_at) if at is not None), default=None)
+    return min((at for at in (*looks, board.wake_at, watch.at if watch else None) if at is not None), default=None)

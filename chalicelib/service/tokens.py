@@ -108,6 +108,11 @@ class Tokens:
                 return renewed
         raise FarSide("tokens", "contended", "The tokens are being replaced by others.", transient=True)
 
+    def consented(self, user: UserId) -> tuple[str, ...]:
+        """The scopes that the user's last login asked for; () if there is none."""
+        record = self.store.load(user)
+        return () if record is None else record.scopes
+
     def renew_due(self, now: datetime, *, limit: int = 500, go_on: Callable[[], bool] = lambda: True) -> Renewals:
         """Renew what is due, at most ``limit`` users, while ``go_on`` says that there is time.
 
@@ -169,7 +174,11 @@ class Tokens:
         if len(self._warm) >= _MOST_WARM:
             self._warm.clear()
         token = AccessToken(
-            user=record.user, value=plain.access_token, version=record.version, expires_at=plain.expires_at
+            user=record.user,
+            value=plain.access_token,
+            version=record.version,
+            expires_at=plain.expires_at,
+            session=record.session,
         )
         self._warm[record.user] = _Warm(sealed=record.sealed, token=token)
         return token

@@ -13,7 +13,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
-from urllib.parse import unquote, urlsplit
+from urllib.parse import parse_qs, unquote, urlsplit
 
 from emulators.aws.iam import Access
 from emulators.aws.web import Request
@@ -79,6 +79,8 @@ def read_call(request: Request, service: str, directory: Directory) -> Call:
     """
     if service == "lambda":
         return _lambda_call(request, directory)
+    if service == "sns":
+        return _sns_call(request, directory)
     readers: Mapping[str, _Reader] = {"dynamodb": _dynamodb, "kms": _kms, "sqs": _sqs, "secretsmanager": _secrets}
     target = request.header("X-Amz-Target") or ""
     operation = target.rpartition(".")[2]
@@ -261,6 +263,16 @@ def _secrets(operation: str, body: dict[str, Any], directory: Directory) -> Iter
     unknown = f"arn:aws:secretsmanager:{directory.region}:{directory.account}:secret:unknown"
     arn = directory.secret_arn(body["SecretId"]) or unknown
     yield Access(action=f"secretsmanager:{operation}", resource=arn, context=_general(directory))
+
+
+def _sns_call(request: Request, directory: Directory) -> Call:
+    """SNS speaks the Query protocol: a form that names the action."""
+    form = parse_qs((request.body or b"").decode())
+    operation, topic = (form.get(name, [""])[0] for name in ("Action", "TopicArn"))
+    if operation != "Publish" or not topic:
+        raise UnjudgeableError("sns", operation)
+    access = Access(action="sns:Publish", resource=topic, context=_general(directory))
+    return Call(service="sns", operation=operation, accesses=(access,))
 
 
 _INVOKE = re.compile(r"/2015-03-31/functions/([^/]+)/invocations")

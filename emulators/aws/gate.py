@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import secrets
 from dataclasses import dataclass, field
+from xml.sax.saxutils import escape
 
 from emulators.aws.access import Call, Directory, UnjudgeableError, read_call, signer
 from emulators.aws.iam import Access, Policy, evaluate
@@ -105,6 +106,10 @@ def _refusal(service: str, code: str, message: str) -> Response:
     if service == "lambda":
         headers.append(("x-amzn-ErrorType", code))
         return Response(status=403, headers=tuple(headers), body=json.dumps({"Message": message}).encode())
+    if service == "sns":
+        error = f"<Type>Sender</Type><Code>AuthorizationError</Code><Message>{escape(message)}</Message>"
+        xml = f'<ErrorResponse xmlns="http://sns.amazonaws.com/doc/2010-03-31/"><Error>{error}</Error></ErrorResponse>'
+        return Response(status=403, headers=(("Content-Type", "text/xml"),), body=xml.encode())
     if service == "sqs":
         # The JSON protocol of a service that once spoke Query keeps the Query name of the error in a header.
         name = "AccessDenied" if code == "AccessDeniedException" else "InvalidClientTokenId"

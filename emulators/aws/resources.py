@@ -1,4 +1,4 @@
-"""Makes the tables, queues, keys and secrets of a CloudFormation template through any AWS-like endpoint.
+"""Makes the tables, queues, topics, keys and secrets of a CloudFormation template through any AWS-like endpoint.
 
 The one definition of these resources is the template that is deployed; a local run, the contract tests on
 DynamoDB Local and a deployment therefore cannot drift. Kinds outside the table below (alarms, log groups,
@@ -16,8 +16,8 @@ from emulators.aws.errors import TemplateError
 from emulators.aws.template import pseudo_parameters, resolve
 
 TABLE, QUEUE, KEY, ALIAS = "AWS::DynamoDB::Table", "AWS::SQS::Queue", "AWS::KMS::Key", "AWS::KMS::Alias"
-SECRET = "AWS::SecretsManager::Secret"
-KINDS = frozenset({TABLE, QUEUE, KEY, ALIAS, SECRET})
+SECRET, TOPIC = "AWS::SecretsManager::Secret", "AWS::SNS::Topic"
+KINDS = frozenset({TABLE, QUEUE, KEY, ALIAS, SECRET, TOPIC})
 ClientFactory = Callable[[str], Any]
 """From a service's name to a low-level boto3 client (no stubs are installed, hence Any)."""
 
@@ -203,10 +203,18 @@ def _make_secret(maker: _Maker, name: str, properties: dict[str, Any]) -> None:
     maker.done(name, arn, Id=arn)
 
 
+def _make_topic(maker: _Maker, name: str, properties: dict[str, Any]) -> None:
+    wanted = _take(properties, frozenset({"TopicName"}), frozenset({"KmsMasterKeyId", "DisplayName", "Tags"}), name)
+    topic = wanted.get("TopicName", f"{maker.stack}-{name}")
+    arn = maker.client("sns").create_topic(Name=topic)["TopicArn"]
+    maker.done(name, arn, TopicArn=arn, TopicName=topic)
+
+
 _MAKERS: Mapping[str, Callable[[_Maker, str, dict[str, Any]], None]] = {
     TABLE: _make_table,
     QUEUE: _make_queue,
     KEY: _make_key,
     ALIAS: _make_alias,
     SECRET: _make_secret,
+    TOPIC: _make_topic,
 }

@@ -38,7 +38,7 @@ from emulators.clock import Clock, FileClock, SystemClock
 
 __all__ = ["AwsStack", "StackError"]
 
-_SERVICES = ("dynamodb", "kms", "sqs", "secretsmanager", "iam", "sts")
+_SERVICES = ("dynamodb", "kms", "sqs", "sns", "secretsmanager", "iam", "sts")
 _one_at_a_time = threading.Lock()
 
 

@@ -28,18 +28,23 @@ from chalicelib.core.ids import CollectionId, JobNumber, JobRef, SiteId, UserId
 from chalicelib.core.job import Job
 from chalicelib.core.keys import JOBS, Caller, KeyKind, site_scope
 from chalicelib.core.lifecycle import faults_of
+from chalicelib.core.notices import Notice
+from chalicelib.core.sessions import NOBODY, Session
 from chalicelib.core.sites import Mount, Site
 from chalicelib.core.sync import read_sync
 from chalicelib.core.tokens import AccessToken
 from chalicelib.service.allowance import Allowance
 from chalicelib.service.jobs import ManageJobs
+from chalicelib.service.knowing import Knowledge
 from chalicelib.service.outlooks import Outlooks
 from chalicelib.service.passing import Passing
 from chalicelib.service.posting import PostJobs
 from chalicelib.service.reconcile import Reconciler
 from chalicelib.service.sweep import Sweep
 from chalicelib.service.sync import Synced, Syncing
+from chalicelib.service.telling import Telling
 from chalicelib.service.waking import Waking
+from chalicelib.service.watching import Watching
 
 START = datetime(2026, 11, 22, 17, tzinfo=UTC)
 LAB = CollectionId("aaaaaaaa-0000-4000-8000-000000000001")
@@ -116,6 +121,8 @@ class AccessTwin:
     refused: bool = False
     error: Exception | None = None
     renewals: int = 0
+    session: Session = NOBODY
+    scopes: tuple[str, ...] = ()
 
     def access_token(self, user: UserId, now: datetime, *, rejected: int | None = None) -> AccessToken:
         if self.error is not None:
@@ -125,7 +132,24 @@ class AccessTwin:
         if rejected == self.version:
             self.version += 1
             self.renewals += 1
-        return AccessToken(user=user, value="twin", version=self.version, expires_at=now + timedelta(days=2))
+        expires = now + timedelta(days=2)
+        return AccessToken(user=user, value="twin", version=self.version, expires_at=expires, session=self.session)
+
+    def consented(self, user: UserId) -> tuple[str, ...]:
+        return self.scopes
+
+
+@dataclass
+class NoticesTwin:
+    """What people were told; ``error`` is raised while it is set."""
+
+    sent: list[Notice] = field(default_factory=list)
+    error: Exception | None = None
+
+    def publish(self, notice: Notice) -> None:
+        if self.error is not None:
+            raise self.error
+        self.sent.append(notice)
 
 
 @dataclass
@@ -154,6 +178,20 @@ class House:
         transfer = cast(TransferTwin, Gated(self.globus, "globus", self))
         access = cast(AccessTwin, Gated(self.access, "access", self))
         queue = cast(MemorySiteQueue, Gated(MemorySiteQueue(self.rows), "queue", self))
+        self.collections = MemoryCollections(self.rows)
+        self.logins = MemoryLogins()
+        self.expected = Expectations()
+        self.told = NoticesTwin()
+        watching = Watching(
+            known=Knowledge(collections=self.collections, endpoints=transfer),
+            telling=Telling(
+                notices=cast(NoticesTwin, Gated(self.told, "notices", self)),
+                consents=self.access,
+                jobs=self.jobs,
+                base_url="https://qstage.test/api",
+            ),
+            expected=self.expected,
+        )
         passing = Passing(
             desks=self.desks,
             batches=self.batches,
@@ -163,14 +201,12 @@ class House:
             tasks=transfer,
             access=access,
             clock=self.clock,
+            watching=watching,
         )
         self.reconciler = Reconciler(
             desks=self.desks, bell=self.bell, clock=self.clock, passing=passing, life=self.life
         )
         self.sweep = Sweep(desks=self.desks, bell=self.bell, clock=self.clock)
-        self.collections = MemoryCollections(self.rows)
-        self.logins = MemoryLogins()
-        self.expected = Expectations()
         outlooks = Outlooks(profiles=self.logins, collections=self.collections, expected=self.expected)
         self.post_jobs = PostJobs(
             jobs=self.jobs,

@@ -17,7 +17,7 @@ from fnmatch import fnmatchcase
 
 from chalicelib.core import paths
 from chalicelib.core.batch import Batch, Member, Movement
-from chalicelib.core.consent import LoginReason, data_access
+from chalicelib.core.consent import MAPPED, CollectionFacts, LoginReason, data_access
 from chalicelib.core.errors import FarSide, LoginNeeded
 from chalicelib.core.globus_codes import Verdict, verdict
 from chalicelib.core.ids import CollectionId, SubmissionId, TaskId
@@ -96,6 +96,10 @@ class TransferTwin:
     without_consent: set[CollectionId] = field(default_factory=set)
     refused: dict[CollectionId, Exception] = field(default_factory=dict)
     """Submissions that involve this collection are refused outright."""
+    demands: dict[CollectionId, CollectionFacts] = field(default_factory=dict)
+    """What collections say of themselves, where it is not just that they are mapped."""
+    unseen: set[CollectionId] = field(default_factory=set)
+    """Collections that Globus does not show to the user."""
     dead_tokens: set[int] = field(default_factory=set)
     hidden: set[TaskId] = field(default_factory=set)
     """Tasks that lists leave out, though they exist."""
@@ -144,6 +148,14 @@ class TransferTwin:
         if found.live:
             found.status = TaskStatus.FAILED
         with_effect()
+
+    # core.ports.transfer.Endpoints
+
+    def facts(self, token: AccessToken, collection: CollectionId) -> CollectionFacts | None:
+        self._enter("facts", token)()
+        if collection in self.unseen:
+            return None
+        return self.demands.get(collection, CollectionFacts(id=collection, entity_type=MAPPED))
 
     # core.ports.transfer.Tasks
 

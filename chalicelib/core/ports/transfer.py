@@ -13,8 +13,9 @@ from enum import StrEnum
 from typing import Protocol
 
 from chalicelib.core.batch import Batch, Movement
+from chalicelib.core.consent import CollectionFacts
 from chalicelib.core.errors import FarSide
-from chalicelib.core.ids import SubmissionId, TaskId
+from chalicelib.core.ids import CollectionId, SubmissionId, TaskId
 from chalicelib.core.tokens import AccessToken
 
 
@@ -122,6 +123,14 @@ class Tasks(Protocol):
 
     def errors(self, token: AccessToken, task: TaskId) -> Sequence[TaskEvent]:
         """List the latest error events of a task (at most 50), newest first."""
+        ...
+
+
+class Endpoints(Protocol):
+    """What one user can learn of collections."""
+
+    def facts(self, token: AccessToken, collection: CollectionId) -> CollectionFacts | None:
+        """Return what Globus says of the collection; None if it does not show it to this user."""
         ...
 
 
