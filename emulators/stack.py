@@ -18,7 +18,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -64,7 +64,10 @@ class Login:
 
 
 class Stack:
-    """The parts in the order of their start. ``input`` is what lies on ``lab``, ``output`` what ``archive`` is."""
+    """The parts in the order of their start. ``input`` is what lies on ``lab``, ``output`` what ``archive`` is.
+
+    ``world`` changes what Globus consists of: other identities, other demands of the collections.
+    """
 
     def __init__(
         self,
@@ -74,6 +77,7 @@ class Stack:
         output: Path,
         port: int = 0,
         globus: Settings | None = None,
+        world: Callable[[Config], Config] | None = None,
         dynamodb: str | None = None,
     ) -> None:
         self.state = state
@@ -82,6 +86,7 @@ class Stack:
         self._input, self._output = input, output
         self._port = port or _free_port()
         self._globus_settings = globus or Settings(overhead=0.3)
+        self._change_world = world
         self._dynamodb = dynamodb
         self._ends = ExitStack()
         self._agent: subprocess.Popen[bytes] | None = None
@@ -127,7 +132,7 @@ class Stack:
 
     def _world(self) -> Config:
         """Ada, and the three collections of a plain job; ``theta`` is the site's file system."""
-        return Config(
+        plain = Config(
             providers=(
                 Provider(name="Emulated University", domains=("uni.example",)),
                 Provider(name="Google", domains=("google.com",)),
@@ -150,6 +155,7 @@ class Stack:
             ),
             settings=self._globus_settings,
         )
+        return plain if self._change_world is None else self._change_world(plain)
 
     def _aws(self) -> AwsStack:
         globus = {name: value for name, value in self.globus.environment().items() if name.startswith("GLOBUS_SDK")}

@@ -103,7 +103,7 @@ class Passing:
         if moves or self.watching.wanted(turn, all_jobs=near):
             self._with_globus(turn, all_jobs=near)
             self.watching.telling.login_needed(turn)
-        tidied = self._tidy(turn, inbox)
+        tidied = self._tidy(turn, inbox, self.watching.unlearnt(turn))
         return len(inbox) < MOST_INBOX or not tidied
 
     def _with_globus(self, turn: Turn, *, all_jobs: bool) -> None:
@@ -158,12 +158,12 @@ class Passing:
             if not _held_up(turn, each.route):
                 send(turn, token, each)
 
-    def _tidy(self, turn: Turn, inbox: Sequence[InboxItem]) -> int:
+    def _tidy(self, turn: Turn, inbox: Sequence[InboxItem], unlearnt: frozenset[JobNumber]) -> int:
         """Discard the inbox items of which nothing is left to do; put many that are left into few.
 
         :returns: how many items went.
         """
-        waiting = {number for number, job in turn.shelf.jobs.items() if _wants_more(job)}
+        waiting = unlearnt.union(number for number, job in turn.shelf.jobs.items() if _wants_more(job))
         left = [item for item in inbox if not waiting.isdisjoint(item.numbers)]
         done = [item.id for item in inbox if waiting.isdisjoint(item.numbers)]
         numbers = sorted({number for item in left for number in item.numbers if number in waiting})

@@ -14,7 +14,7 @@ from datetime import UTC, datetime, timedelta
 from chalicelib.core.consent import LoginDemand, LoginReason, data_access, joined
 from chalicelib.core.desk import Watch
 from chalicelib.core.forecast import Expectations, Outlook, alert_at, collections_of, outlook
-from chalicelib.core.ids import CollectionId
+from chalicelib.core.ids import CollectionId, JobNumber
 from chalicelib.core.job import Job
 from chalicelib.core.notices import Kind, session_cause
 from chalicelib.core.sessions import Session, good_until
@@ -25,6 +25,9 @@ from chalicelib.service.telling import TRY_AGAIN, Telling
 
 SOONEST_AGAIN = timedelta(minutes=15)
 """How soon jobs that are expected to be done in time are looked at again while an end comes close."""
+
+SOON = timedelta(seconds=5)
+"""How soon what could not be learnt now is asked for again."""
 
 Ends = Mapping[CollectionId, datetime]
 
@@ -40,6 +43,15 @@ class Watching:
     def wanted(self, turn: Turn, *, all_jobs: bool) -> bool:
         """Whether there is something to learn or to compare: a reason to get the user's token."""
         return all_jobs or bool(self.known.unknown(turn))
+
+    def unlearnt(self, turn: Turn) -> frozenset[JobNumber]:
+        """The jobs at hand of which a collection is still to be learnt: the inbox keeps them until it is."""
+        unknown = frozenset(self.known.unknown(turn))
+        if not unknown:
+            return frozenset()
+        turn.board.wake_by(turn.clock.now() + SOON)
+        jobs = turn.shelf.jobs.values()
+        return frozenset(job.ref.number for job in jobs if unknown & self.known.in_use(turn, [job]))
 
     def look(self, turn: Turn, token: AccessToken, *, all_jobs: bool) -> None:
         """Learn what is not known of the collections in use, and warn of a session that will not last.

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
+from emulators.globus.config import Config
 from emulators.stack import SITE, Stack
 from qstage.client import Job
 
@@ -17,14 +18,14 @@ SCRIPT = "#!/bin/bash\nset -e\nmkdir -p results\ncat inputs/*.txt > 'results/all
 
 
 @contextmanager
-def opened(folder: Path) -> Iterator[Stack]:
+def opened(folder: Path, *, world: Callable[[Config], Config] | None = None) -> Iterator[Stack]:
     """A stack with its user signed in, its site registered, and its agent at work."""
     lab, archive = folder / "lab", folder / "archive"
     lab.mkdir()
     archive.mkdir()
     (lab / "a.txt").write_text("alpha\n")
     (lab / "b é.txt").write_text("beta\n")
-    with Stack(folder / "state", input=lab, output=archive) as stack:
+    with Stack(folder / "state", input=lab, output=archive, world=world) as stack:
         stack.sign_in()
         stack.register_site()
         stack.start_agent()
