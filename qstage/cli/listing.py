@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
-from qstage.client.results import Job
+from qstage.client.results import Job, JobWarning
 from qstage.cobalt.rows import JobRow
 from qstage.cobalt.states import StateWord
 
@@ -90,14 +90,16 @@ def row(job: Job, user: str) -> JobRow:
             "native_id": job.native_id or "-",
             "exit_code": "-" if job.exit_code is None else str(job.exit_code),
             "failed_stage": job.failed_stage or "-",
+            "session": job.session or "-",
         },
     )
 
 
 def notes(jobs: Iterable[Job]) -> list[str]:
-    """The lines under the table: why jobs wait, and each login link once, on a line of its own."""
+    """The lines under the table: why jobs wait or soon will, and each login link once, on a line of its own."""
     said: list[str] = []
     links: dict[str, None] = {}
+    ahead: dict[str, None] = {}
     for job in jobs:
         if job.is_final:
             continue
@@ -107,10 +109,24 @@ def notes(jobs: Iterable[Job]) -> list[str]:
             said.append(f"{job.id} {job.staging.stage}: {job.staging.trouble.detail}")
         if job.login_url and "login" in job.waiting_for:
             links[job.login_url] = None
+        for warning in job.warnings:
+            said.append(f"{job.id} {_session_words(warning)}")
+            if warning.login_url and "login" not in job.waiting_for:
+                ahead[warning.login_url] = None
+    if ahead:
+        said.append("sign in here in time, and nothing has to wait:")
+        said += ahead
     if links:
         said.append("sign in here, and the jobs go on by themselves:")
         said += links
     return said
+
+
+def _session_words(warning: JobWarning) -> str:
+    """Until when the login session serves a job, and until when it should."""
+    if warning.at is None or warning.code == "session-ended":
+        return "will wait for your login: the sign-in does not meet what a collection demands"
+    return f"needs your login beyond {warning.at:%Y-%m-%d %H:%M} UTC, when it ends ({warning.code})"
 
 
 def _seconds(moment: datetime | None) -> float | None:

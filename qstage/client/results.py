@@ -5,7 +5,7 @@ Times are aware UTC ``datetime``s; sizes are bytes; ``raw`` is the answer as it 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -56,6 +56,18 @@ class Staging:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class JobWarning:
+    """Something to do before it is too late. ``at`` is until when the login session serves, None if it does not
+    now; ``expected_end`` is when the job is expected to be done with it; ``login_url`` renews it."""
+
+    code: str
+    detail: str
+    at: datetime | None
+    expected_end: datetime | None
+    login_url: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
     """A job as the service knows it. ``login_url`` is set while the job waits for its user's login."""
 
@@ -75,6 +87,9 @@ class Job:
     error: JobError | None
     cancel_requested: bool
     hold: bool
+    session: str | None
+    """How the login session compares with what the job needs: ok, unchecked, ends, ends_soon, ended."""
+    warnings: tuple[JobWarning, ...]
     staging: Staging | None
     directory: str | None
     output_tail: str | None
@@ -112,6 +127,8 @@ class Created:
     name: str
     state: str
     url: str
+    session: str | None = None
+    warnings: tuple[JobWarning, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -261,6 +278,8 @@ def read_job(raw: Mapping[str, Any]) -> Job:
         error=_error(raw.get("error")),
         cancel_requested=bool(raw.get("cancel_requested", False)),
         hold=bool(raw.get("hold", False)),
+        session=raw.get("session"),
+        warnings=_warnings(raw.get("warnings")),
         staging=_staging(raw.get("staging")),
         directory=raw.get("directory"),
         output_tail=raw.get("output_tail"),
@@ -278,6 +297,19 @@ def _error(raw: Mapping[str, Any] | None) -> JobError | None:
     if not raw:
         return None
     return JobError(code=str(raw.get("code", "")), detail=str(raw.get("detail", "")))
+
+
+def _warnings(raw: Iterable[Mapping[str, Any]] | None) -> tuple[JobWarning, ...]:
+    return tuple(
+        JobWarning(
+            code=str(each.get("code", "")),
+            detail=str(each.get("detail", "")),
+            at=read_time(each.get("at")),
+            expected_end=read_time(each.get("expected_end")),
+            login_url=each.get("login_url"),
+        )
+        for each in raw or ()
+    )
 
 
 def _staging(raw: Mapping[str, Any] | None) -> Staging | None:
@@ -303,6 +335,8 @@ def read_submitted(raw: Mapping[str, Any]) -> Submitted:
             name=str(job.get("name", "")),
             state=str(job.get("state", "")),
             url=str(job.get("url", "")),
+            session=job.get("session"),
+            warnings=_warnings(job.get("warnings")),
         )
         for job in raw["jobs"]
     )

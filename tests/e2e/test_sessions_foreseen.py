@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -10,14 +13,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from test_long_waits import full_machine
+from test_long_waits import check_completed, full_machine, hours_pass, in_state, waiting_for_login
 from whole_stack import document, opened, until
 
+from emulators.globus.browser import Browser
 from emulators.globus.config import Config
-from emulators.stack import Stack
+from emulators.stack import USER, Stack
 from qstage.client import Client
 
-HOUR = 3600
 MAIL = "ada@uni.example"
 
 
@@ -47,7 +50,9 @@ class Topic:
 
     def of(self, kind: str) -> list[dict[str, Any]]:
         found = self._sqs.receive_message(QueueUrl=self._url, MaxNumberOfMessages=10).get("Messages", [])
-        self.heard += [json.loads(message["Body"]) for message in found]
+        for message in found:
+            self.heard.append(json.loads(message["Body"]))
+            self._sqs.delete_message(QueueUrl=self._url, ReceiptHandle=message["ReceiptHandle"])
         return [notice for notice in self.heard if notice["kind"] == kind]
 
 
@@ -56,12 +61,32 @@ def client_of(stack: Stack) -> Client:
     return stack.login.client
 
 
+def qstat(stack: Stack) -> str:
+    """What a person sees."""
+    assert stack.login is not None
+    settings = {
+        "QSTAGE_URL": stack.url,
+        "QSTAGE_KEY": stack.login.key,
+        "QSTAGE_CONFIG": str(stack.state / "qstage.toml"),
+    }
+    environment = {**os.environ, **settings}
+    command = [sys.executable, "-m", "qstage.cli", "qstat"]
+    done = subprocess.run(command, env=environment, check=True, capture_output=True, text=True)
+    return done.stdout
+
+
+def follow(link: str, username: str = USER) -> None:
+    """Open a login link and sign in, as a person in a browser that knows nothing yet."""
+    with Browser() as browser:
+        browser.sign_in(link, username, follow=True)
+
+
 def time_of(stack: Stack) -> datetime:
     return datetime.fromtimestamp(stack.clock.now(), UTC)
 
 
-def session_of(stack: Stack, number: int) -> Any:
-    return client_of(stack).job(number).raw["session"]
+def session_of(client: Client, number: int) -> str | None:
+    return client.job(number).session
 
 
 @pytest.fixture
@@ -72,15 +97,38 @@ def daily(tmp_path: Path) -> Iterator[Stack]:
 
 
 def test_a_session_that_will_not_last_is_foreseen_told_twice_and_renewed(daily: Stack) -> None:
-    client, topic = client_of(daily), Topic(daily)
-    notify = {"notify": {"email": MAIL}}
+    client, topic, notify = client_of(daily), Topic(daily), {"notify": {"email": MAIL}}
     with full_machine(daily):
         first = client.submit(document(daily, **notify)).jobs[0].id
-        until(lambda: session_of(daily, first) == "ends" or None, "the job is seen to outlast the session")
-        answer = client.submit(document(daily, **notify))
-        (warning,) = answer.raw["jobs"][0]["warnings"]
-        assert warning["code"] == "session-ends"
-        ends = datetime.fromisoformat(warning["at"])
-        assert timedelta(hours=23.9) < ends - time_of(daily) <= timedelta(hours=24)
-        assert datetime.fromisoformat(warning["expected_end"]) > ends
-        assert "fresh=1" in warning["login_url"]
+        until(lambda: session_of(client, first) == "ends" or None, "the job is seen to outlast the session")
+        answer = client.submit(document(daily, **notify)).jobs[0]
+        (warning,) = answer.warnings
+        assert (answer.session, warning.code) == ("ends", "session-ends")
+        assert warning.at is not None
+        assert timedelta(hours=23.9) < warning.at - time_of(daily) <= timedelta(hours=24)
+        assert warning.expected_end is not None
+        assert warning.expected_end > warning.at
+        assert "fresh=1" in str(warning.login_url)
+        in_state(daily, client, first, "queued")
+        assert topic.of("session_ends") == []
+
+        hours_pass(daily, 19)
+        (told,) = until(lambda: topic.of("session_ends") or None, "the topic says that the session ends soon")
+        assert (told["user"]["username"], told["emails"]) == (USER, [MAIL])
+        assert set(told["jobs"]) == {first, answer.id}
+        assert told["at"] == f"{warning.at:%Y-%m-%dT%H:%M:%SZ}"
+        assert session_of(client, first) == "ends_soon"
+        shown = qstat(daily)
+        assert f"{first} needs your login beyond {warning.at:%Y-%m-%d %H:%M} UTC" in shown
+        assert told["login_url"] in shown
+
+        hours_pass(daily, 6)
+        assert session_of(client, first) == "ended"
+    link = waiting_for_login(client, first)
+    assert client.job(first).state == "stage_out"
+    (needed,) = until(lambda: topic.of("login_needed") or None, "the topic says that a login is needed")
+    assert first in needed["jobs"]
+    assert len(topic.of("session_ends")) == 1, "told once, however often it was looked at"
+    follow(link)
+    for number in (first, answer.id):
+        check_completed(daily, client, number)
