@@ -27,6 +27,16 @@ TIMEOUT = 30.0
 """Seconds. A transfer document of 2,000 items takes Globus a while to accept."""
 
 MOST_ERRORS = 50
+MOST_SEEN = 100
+"""Tasks of the user that one look sees, the newest first: Globus lets no more than that be pending."""
+
+_FIELDS = ",".join(
+    (
+        "task_id,status,label,files,files_transferred,files_skipped,bytes_transferred,effective_bytes_per_second",
+        "is_ok,is_paused,faults,nice_status,fatal_error,subtasks_skipped_errors,subtasks_expired",
+        "request_time,completion_time,canceled_by_admin,canceled_by_admin_message",
+    )
+)
 _CHECKSUM = 3
 _SERVICE = "transfer"
 
@@ -54,8 +64,15 @@ class GlobusTransfer:
 
     def look(self, token: AccessToken, ids: Sequence[TaskId]) -> Mapping[TaskId, Task]:
         with self._call(token) as client:
-            answer = client.task_list(filter=f"task_id:{','.join(ids)}", limit=len(ids))
-        return {task.id: task for task in map(_task, answer["DATA"])}
+            newest = client.task_list(
+                limit=MOST_SEEN, orderby="request_time DESC", filter="type:TRANSFER", query_params={"fields": _FIELDS}
+            )
+            seen = {task.id: task for task in map(_task, newest["DATA"])}
+            if (older := [each for each in ids if each not in seen]) and len(seen) == MOST_SEEN:
+                named = client.task_list(filter=f"task_id:{','.join(older)}", limit=len(older))
+                seen |= {task.id: task for task in map(_task, named["DATA"])}
+        wanted = frozenset(ids)
+        return {each: task for each, task in seen.items() if each in wanted or not task.status.ended}
 
     def find(self, token: AccessToken, label: str) -> Task | None:
         with self._call(token) as client:

@@ -10,10 +10,10 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from chalicelib.core import paths
-from chalicelib.core.desk import Route
+from chalicelib.core.desk import LiveBatch, Plan, Route
 from chalicelib.core.document import Document
 from chalicelib.core.ids import BatchId, JobNumber, SubmissionId, UserId, user_tag
 from chalicelib.core.job import Job, Leg, Stage
@@ -23,6 +23,12 @@ from chalicelib.core.transfer_options import PLAIN, Options
 
 MOST_LIVE = 3
 """Globus works on three transfer tasks of a user at a time; more would only queue there."""
+
+MOST_ON_DESK = 8
+"""Batches that a desk names, those that use none of the three among them."""
+
+OTHERS_KNOWN = timedelta(minutes=2)
+"""For how long what was seen of the user's own tasks is taken to be so still."""
 
 MOST_ITEMS = 2000
 """Items in one batch: bounds the frozen record (under 400 KB) and what one culprit can delay."""
@@ -104,6 +110,22 @@ def legs_to_stage_in(document: Document) -> tuple[Leg, ...]:
     return tuple(Leg(item=index) for index, item in enumerate(document.stage_in) if item.source is not None)
 
 
+def room(plan: Plan, now: datetime) -> int:
+    """How many more batches may be sent.
+
+    The user's own tasks count. If they take all that Globus works on, one of ours goes all the same: it queues
+    there as theirs do. One that is paused, suspended or refused for now uses nothing.
+    """
+    recent = plan.looked_at is not None and now - plan.looked_at < OTHERS_KNOWN
+    ours = sum(1 for live in plan.batches if _is_worked_on(live))
+    free = MOST_LIVE - ours - (plan.others if recent else 0)
+    return min(max(free, 0 if ours else 1), MOST_ON_DESK - len(plan.batches))
+
+
+def _is_worked_on(live: LiveBatch) -> bool:
+    return not live.look.paused and not live.look.suspended and (live.task is not None or live.retry_at is None)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Draft:
     """A batch to be: the items that would go."""
@@ -113,8 +135,8 @@ class Draft:
     careful: bool = False
 
 
-def draft(wanted: Iterable[tuple[Leg, Movement, Stage]], occupied: Iterable[Location], room: int) -> tuple[Draft, ...]:
-    """Gather pending items into at most ``room`` batches: stage-outs first, then the oldest job first.
+def draft(wanted: Iterable[tuple[Leg, Movement, Stage]], occupied: Iterable[Location], most: int) -> tuple[Draft, ...]:
+    """Gather pending items into at most ``most`` batches: stage-outs first, then the oldest job first.
 
     Items share a batch if they share route and options.
 
@@ -128,10 +150,10 @@ def draft(wanted: Iterable[tuple[Leg, Movement, Stage]], occupied: Iterable[Loca
     taken = _Ground(occupied)
     drafts: list[Draft] = []
     for (route, _, share), entries in groups.items():
-        if len(drafts) == room:
+        if len(drafts) == most:
             break
-        most = min(share or MOST_ITEMS, MOST_ITEMS)
-        clear = [move for _, move in entries if not taken.meets(move.destination)][:most]
+        items = min(share or MOST_ITEMS, MOST_ITEMS)
+        clear = [move for _, move in entries if not taken.meets(move.destination)][:items]
         if clear:
             drafts.append(Draft(route=route, movements=tuple(clear), careful=share is not None))
             taken.take(move.destination for move in clear)

@@ -34,6 +34,9 @@ CLAIM_MARGIN = timedelta(seconds=30)
 SKEW = timedelta(milliseconds=250)
 """How far two functions' clocks may differ: a ring that comes this much early is not dropped."""
 
+MOST_ROUTES = 8
+"""Routes of which it is remembered how long a task takes."""
+
 FIRST_BACKOFF = timedelta(seconds=5)
 LONGEST_BACKOFF = timedelta(minutes=15)
 
@@ -55,6 +58,8 @@ class Look:
     bytes: int = 0
     bytes_per_second: int = 0
     paused: bool = False
+    suspended: bool = False
+    """Globus waits for a login."""
     trouble: str | None = None
     words: str | None = None
 
@@ -70,9 +75,19 @@ class LiveBatch:
     task: TaskId | None = None
     canceling: str | None = None
     """The code for which its task is being cancelled, once it is."""
+    sent_at: datetime | None = None
+    """When Globus accepted its task."""
     retry_at: datetime | None = None
     """Before then a submission that Globus refused for the time being is not repeated."""
     look: Look = field(default_factory=Look)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Usual:
+    """How the last task of a route went: what the next is expected to be like."""
+
+    route: Route
+    milliseconds: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -142,6 +157,12 @@ class Plan:
     trouble: Trouble | None = None
     full: tuple[NoSpace, ...] = ()
     watch: Watch | None = None
+    looked_at: datetime | None = None
+    """The last look at what is under way."""
+    others: int = 0
+    """Tasks of the user that Globus was working on then and that are not qstage's."""
+    usual: tuple[Usual, ...] = ()
+    """Of the last few routes, the latest last."""
 
     def batch(self, batch: BatchId) -> LiveBatch | None:
         return next((live for live in self.batches if live.batch == batch), None)
@@ -156,6 +177,15 @@ class Plan:
     def no_space(self, collection: CollectionId) -> NoSpace | None:
         """What is known of a collection that was full when something was last sent there."""
         return next((each for each in self.full if each.collection == collection), None)
+
+    def usual_time(self, route: Route) -> timedelta | None:
+        """How long a task of this route takes, if one has been seen."""
+        found = next((each for each in self.usual if each.route == route), None)
+        return None if found is None else timedelta(milliseconds=found.milliseconds)
+
+    def with_usual(self, route: Route, took: timedelta) -> Plan:
+        others = tuple(each for each in self.usual if each.route != route)[-MOST_ROUTES + 1 :]
+        return replace(self, usual=(*others, Usual(route=route, milliseconds=took // timedelta(milliseconds=1))))
 
     def with_full(self, full: NoSpace) -> Plan:
         others = tuple(each for each in self.full if each.collection != full.collection)

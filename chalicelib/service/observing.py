@@ -38,8 +38,12 @@ from chalicelib.service.submitting import UNAUTHORIZED, dissolve, put_off
 log = logging.getLogger(__name__)
 
 
-def withdraw(turn: Turn, token: AccessToken) -> None:
-    """Cancel the tasks that none of their jobs wants any more; a job with company waits for the task's end."""
+def withdraw(turn: Turn, token: AccessToken) -> bool:
+    """Cancel the tasks that none of their jobs wants any more; a job with company waits for the task's end.
+
+    :returns: whether there was any.
+    """
+    found = False
     leaving = {batch for job in turn.shelf.jobs.values() if abandoned_by(job) for batch in job.moving_in()}
     for live in turn.board.plan.batches:
         if live.batch not in leaving or live.task is None or live.canceling is not None:
@@ -48,6 +52,8 @@ def withdraw(turn: Turn, token: AccessToken) -> None:
         turn.shelf.load(batch.numbers(), turn.board.live())
         if all(abandoned_by(turn.shelf.jobs[number]) for number in batch.numbers()):
             _cancel(turn, token, live, live.task, WITHDRAWN)
+            found = True
+    return found
 
 
 def observe(turn: Turn, token: AccessToken) -> None:
@@ -57,6 +63,8 @@ def observe(turn: Turn, token: AccessToken) -> None:
         return
     turn.check_time()
     seen = turn.tasks.look(token, ids)
+    others = sum(task.status is TaskStatus.ACTIVE and not task.paused for name, task in seen.items() if name not in ids)
+    turn.board.plan = replace(turn.board.plan, looked_at=turn.clock.now(), others=others)
     for live in turn.board.plan.batches:
         if live.task is None:
             continue
@@ -72,7 +80,7 @@ def _see_to(turn: Turn, token: AccessToken, live: LiveBatch, task: Task | None) 
     task = task or turn.tasks.find(token, _frozen(turn, live).label)
     if task is None:
         _missing(turn, live)
-    elif task.status in (TaskStatus.SUCCEEDED, TaskStatus.FAILED):
+    elif task.status.ended:
         _settle(turn, token, live, task)
     else:
         _watch(turn, token, live, task)
@@ -96,7 +104,7 @@ def _watch(turn: Turn, token: AccessToken, live: LiveBatch, task: Task) -> None:
         return
     if task.status is TaskStatus.INACTIVE:
         words = "Globus has suspended the transfer: its credential has expired"
-        _ask_for_login(turn, live, LoginReason.REFUSED, Look(trouble=str(task.status), words=words))
+        _ask_for_login(turn, live, LoginReason.REFUSED, Look(trouble=str(task.status), words=words, suspended=True))
         return
     look = Look(files=task.files_done, bytes=task.bytes, paused=task.paused, bytes_per_second=task.rate)
     if not task.ok:
@@ -165,7 +173,8 @@ def _settle(turn: Turn, token: AccessToken, live: LiveBatch, task: Task) -> None
     if full is not None:
         plan = plan.with_full(full)
     elif task.status is TaskStatus.SUCCEEDED:
-        plan = plan.without_full(live.route.destination)
+        took = task.took or turn.clock.now() - (live.sent_at or live.opened_at)
+        plan = plan.without_full(live.route.destination).with_usual(live.route, took)
     turn.board.keep(plan)
     turn.batches.drop(turn.board.user, live.batch)
     log.info(

@@ -12,12 +12,12 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Protocol
 
-from chalicelib.core.batch import MOST_LIVE, Movement, draft
+from chalicelib.core.batch import Movement, draft, room
 from chalicelib.core.desk import InboxItem, Route, Trouble
 from chalicelib.core.errors import FarSide, LoginNeeded
 from chalicelib.core.ids import JobNumber, UserId
 from chalicelib.core.job import Job, Leg, Stage
-from chalicelib.core.polling import FIRST_RETRY, interval, next_look, rest
+from chalicelib.core.polling import FIRST_RETRY, interval, is_due, next_look, rest
 from chalicelib.core.ports.clock import Clock
 from chalicelib.core.ports.desks import Batches, Desks
 from chalicelib.core.ports.jobs import Jobs
@@ -141,19 +141,19 @@ class Passing:
             board.plan = replace(board.plan, trouble=None)
 
     def _move(self, turn: Turn, token: AccessToken) -> None:
-        withdraw(turn, token)
-        observe(turn, token)
+        if withdraw(turn, token) or is_due(turn.board.plan, self.clock.now()):
+            observe(turn, token)
         for live in turn.board.plan.batches:
             if live.task is None:
                 resume(turn, token, live)
         self._submit(turn, token)
 
     def _submit(self, turn: Turn, token: AccessToken) -> None:
-        room = MOST_LIVE - len(turn.board.plan.batches)
+        free = room(turn.board.plan, self.clock.now())
         waiting = sorted((job for job in turn.shelf.jobs.values() if plannable(job)), key=lambda job: job.ref)
-        if room <= 0 or not waiting:
+        if free <= 0 or not waiting:
             return
-        for each in draft(_wanted(turn, waiting), destinations(turn, waiting), room):
+        for each in draft(_wanted(turn, waiting), destinations(turn, waiting), free):
             turn.check_time()
             if not _held_up(turn, each.route):
                 send(turn, token, each)
@@ -219,6 +219,6 @@ def _next_look(board: Board, now: datetime) -> datetime | None:
         return watch.at if watch else None
     if trouble is not None:
         return trouble.until or now + max(FIRST_RETRY, interval(now - trouble.since))
-    looks = [next_look((live.opened_at for live in board.plan.batches if live.task is not None), now)]
+    looks = [next_look(board.plan)]
     looks += [live.retry_at or now + FIRST_RETRY for live in board.plan.batches if live.task is None]
     return min((at for at in (*looks, board.wake_at, watch.at if watch else None) if at is not None), default=None)

@@ -120,7 +120,7 @@ def resume(turn: Turn, token: AccessToken, live: LiveBatch) -> None:
     if turn.clock.now() - live.opened_at > TRUSTED:
         found = turn.tasks.find(token, batch.label)
         if found is not None:
-            turn.board.put(replace(live, task=found.id))
+            turn.board.put(replace(live, task=found.id, sent_at=live.opened_at))
             return
     _post(turn, token, live, batch)
 
@@ -161,7 +161,7 @@ def _post(turn: Turn, token: AccessToken, live: LiveBatch, batch: Batch) -> None
         else:
             put_off(turn, live, fault)  # the batch stays on the desk and is posted again
         return
-    turn.board.put(replace(live, task=task, retry_at=None, look=Look()))
+    turn.board.put(replace(live, task=task, sent_at=turn.clock.now(), retry_at=None, look=Look()))
     log.info("batch sent", extra={"fields": {"user": batch.user, "batch": batch.id, "task": task}})
 
 

@@ -235,6 +235,19 @@ def test_a_task_that_does_not_exist_is_absent_from_a_look(ground: Ground) -> Non
     assert ground.port.look(ground.token, [TaskId("00000000-0000-4000-8000-000000000000")]) == {}
 
 
+def test_a_look_shows_besides_what_was_asked_for_only_what_goes_on(ground: Ground) -> None:
+    ground.put("/one.txt", "/two.txt")
+    _, mine = ground.sent(("/one.txt", "/job/one.txt"))
+    _, other = ground.sent(("/two.txt", "/job/two.txt"))
+    assert set(ground.port.look(ground.token, [mine])) == {mine, other}
+    ground.ended(other)
+    ended = ground.port.look(ground.token, [mine])
+    assert set(ended) == {mine}
+    took = ended[mine].took
+    assert took is not None
+    assert timedelta(seconds=TAKES) <= took <= timedelta(seconds=TAKES * 6)
+
+
 def test_a_missing_source_is_skipped_by_name_and_its_neighbour_arrives(ground: Ground) -> None:
     ground.put("/here.txt")
     _, task = ground.sent(("/here.txt", "/job/here.txt"), ("/nowhere/x.txt", "/job/x.txt"))

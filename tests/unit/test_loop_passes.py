@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 from loop_house import ADA, OTHER, CrashNow, House, a_document
 
-from chalicelib.core.ids import CollectionId, JobNumber
+from chalicelib.core.ids import CollectionId, JobNumber, TaskId
 from chalicelib.core.job import Stage, State
 
 
@@ -208,3 +209,49 @@ def test_a_job_cancelled_as_its_batch_is_made_drops_out_of_it() -> None:
     house.live_on()
     assert house.job(gone).state is State.CANCELED
     assert house.job(stays).state is State.COMPLETED
+
+
+def test_a_wake_between_two_looks_asks_globus_for_nothing() -> None:
+    house = House()
+    house.post(a_document())
+    house.answer_rings()
+    house.clock.turn(seconds=3)
+    house.wake()
+    calls = house.globus.calls[:]
+    house.post(a_document(source=None, results=False))
+    house.answer_rings()
+    assert house.globus.calls == calls
+
+
+def test_a_route_s_second_task_is_looked_at_no_more_than_three_times() -> None:
+    house = House()
+    for _ in range(3):
+        before = house.globus.calls.count("look")
+        (number,) = house.post(a_document(results=False))
+        while house.job(number).state is not State.STAGED:
+            house.answer_rings()
+            wake_at = house.desk().wake_at
+            assert wake_at is not None
+            house.clock.turn(seconds=(wake_at - house.clock.now()).total_seconds())
+            house.wake()
+        looked = house.globus.calls.count("look") - before
+    assert looked <= 3
+
+
+def test_the_user_s_own_tasks_leave_less_room_and_are_no_batch_s() -> None:
+    house = House()
+    labs = [CollectionId(f"eeeeeeee-0000-4000-8000-00000000000{digit}") for digit in range(3)]
+    for lab in labs:
+        house.globus.put(lab, "/in/a")
+    house.post(a_document(results=False))
+    house.answer_rings()
+    (own,) = house.globus.tasks.values()
+    house.globus.foreign = [replace(own, id=TaskId(f"foreign-{index}")) for index in range(2)]
+    house.clock.turn(seconds=3)
+    house.wake()
+    house.post(*(a_document(lab=lab, results=False) for lab in labs))
+    house.answer_rings()
+    assert len(house.globus.live()) == 1
+    house.globus.foreign = []
+    house.live_on()
+    assert {job.state for job in house.committed()} == {State.COMPLETED}

@@ -103,6 +103,8 @@ class TransferTwin:
     dead_tokens: set[int] = field(default_factory=set)
     hidden: set[TaskId] = field(default_factory=set)
     """Tasks that lists leave out, though they exist."""
+    foreign: list[TwinTask] = field(default_factory=list)
+    """Tasks of the user that another program began."""
     strangers: set[tuple[str, str]] = field(default_factory=set)
     """(source, destination) pairs that another program's task is moving."""
     mishaps: list[Mishap] = field(default_factory=list)
@@ -163,7 +165,8 @@ class TransferTwin:
         with_effect = self._enter("look", token)
         self._go_on()
         with_effect()
-        return {each: self._seen(self.tasks[each]) for each in ids if each in self.tasks and each not in self.hidden}
+        shown = [task for name, task in self.tasks.items() if (name in ids or task.live) and name not in self.hidden]
+        return {task.id: self._seen(task) for task in (*shown, *self.foreign)}
 
     def find(self, token: AccessToken, label: str) -> Task | None:
         with_effect = self._enter("find", token)
@@ -305,4 +308,5 @@ class TransferTwin:
             nice_status=troubles[0][0] if troubles else None,
             fatal=task.fatal,
             expired=task.fatal == "EXPIRED",
+            took=None if task.live else task.ends_at - task.begun_at,
         )

@@ -31,6 +31,10 @@ class TaskStatus(StrEnum):
     FAILED = "FAILED"
     """Failed, past its deadline, or cancelled by anyone."""
 
+    @property
+    def ended(self) -> bool:
+        return self in (TaskStatus.SUCCEEDED, TaskStatus.FAILED)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Task:
@@ -106,7 +110,11 @@ class Tasks(Protocol):
     """Watching tasks as one user."""
 
     def look(self, token: AccessToken, ids: Sequence[TaskId]) -> Mapping[TaskId, Task]:
-        """Look at these tasks in one list call. A task that is missing from the answer may still exist."""
+        """Look at these tasks and at what else of the user's is under way, in one list call.
+
+        A task that is missing from the answer may still exist; one that was not asked for is in it only while it
+        goes on.
+        """
         ...
 
     def find(self, token: AccessToken, label: str) -> Task | None:
