@@ -69,6 +69,11 @@ def test_one_look_serves_all_and_comes_when_the_first_of_them_needs_it() -> None
     assert next_look(plan) == look_at(young, plan) == NOON + 62 * SECOND
 
 
+def test_nobody_with_nothing_running_is_looked_at() -> None:
+    assert next_look(Plan(looked_at=NOON)) is None
+    assert not is_due(Plan(looked_at=NOON), NOON + 3600 * SECOND)
+
+
 def test_a_batch_that_was_put_off_is_not_looked_at_before_its_time() -> None:
     plan = Plan(batches=(a_batch(retry_at=NOON + 90 * SECOND),))
     assert next_look(plan) == NOON + 90 * SECOND

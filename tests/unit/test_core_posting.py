@@ -15,7 +15,7 @@ from chalicelib.core.errors import Invalid
 from chalicelib.core.ids import JobNumber, UserId, user_tag
 from chalicelib.core.job import Leg, State
 from chalicelib.core.lifecycle import faults_of
-from chalicelib.core.polling import LONGEST, SHORTEST, interval, next_look
+from chalicelib.core.polling import LONGEST, SHORTEST, interval
 from chalicelib.core.posting import MOST_JOBS, body_digest, contested, key_digest, read_documents
 
 
@@ -134,11 +134,3 @@ def test_a_user_s_tag_is_short_fit_for_paths_and_its_own() -> None:
 def test_the_interval_between_looks_grows_with_a_task_s_age_within_bounds(one: timedelta, other: timedelta) -> None:
     assert SHORTEST <= interval(one) <= LONGEST
     assert (one <= other) <= (interval(one) <= interval(other))
-
-
-def test_the_next_look_is_for_the_youngest_and_nobody_with_nothing_running_is_looked_at() -> None:
-    assert next_look([], NOON) is None
-    old, young = NOON - timedelta(hours=5), NOON - timedelta(seconds=30)
-    assert next_look([old], NOON) == NOON + LONGEST
-    assert next_look([old, young], NOON) == NOON + timedelta(seconds=3)
-    assert next_look([NOON + timedelta(seconds=2)], NOON) == NOON + SHORTEST, "whatever another clock says"
