@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from core_examples import ADA, ARCHIVE, LAB, NOON, a_document, a_job, an_input, an_output, raw_document
+from core_examples import ADA, ARCHIVE, LAB, a_document, a_job, an_input, an_output, raw_document
 from hypothesis import given
 from hypothesis import strategies as st
 
