@@ -67,9 +67,7 @@ def count(folder: Path, jobs: int = 1000) -> dict[str, int]:
         seal = KmsSeal(lambda: aws.client("kms", "bench"), aws.created.look_up("TokenKey", None))
         with _environment(globus.environment()):
             process = _one_process(globus, clock, seal)
-            _sign_in(
-                process.services, globus, OTHER
-            )  # so that the collections are known, as they are but for the first user
+            _sign_in(process.services, globus, OTHER)  # the collections are known but to the very first user
             kms.clear()
             globus.controls.forget_requests()
             _Work(process, globus, clock).do(jobs)
