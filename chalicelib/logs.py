@@ -19,7 +19,7 @@ class JsonLines(logging.Formatter):
             line |= value if isinstance(value, dict) else {} if value is None else {name: value}
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)
-        return json.dumps(line, default=str, ensure_ascii=False)
+        return json.dumps(line, default=str)  # in ASCII: some readers break lines at U+2028 and U+0085, too
 
 
 def configure() -> None:

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
-from whole_stack import FINAL, document, until
+from whole_stack import FINAL, document, terminal_key, until
 
 from emulators.aws.front import Seen
 from emulators.globus.browser import Browser
@@ -26,15 +26,8 @@ PATIENCE = 60
 @pytest.fixture(scope="module")
 def client(stack: Stack) -> Client:
     """A client whose key outlives what the tests turn, made as a user would: by a terminal that asked for it."""
-    program = Client(stack.url)
-    device = program.start_login(client="test", host="here", scopes=["admin"])
-    with Browser() as browser:
-        page = browser.sign_in(f"{stack.url}/login?device={device.user_code}", USER, follow=True)
-        browser.press(page, "approve")
-    stack.clock.turn(device.interval)
-    grant = program.poll_login(device.device_code).grant
-    assert grant is not None
-    key = Client(stack.url, grant.key.reveal()).create_key("patient", scopes=["jobs"], days=366)
+    maker = Client(stack.url, terminal_key(stack, USER, "admin"))
+    key = maker.create_key("patient", scopes=["jobs"], days=366)
     return Client(stack.url, key.key.reveal())
 
 

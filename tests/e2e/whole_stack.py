@@ -8,9 +8,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
+from emulators.globus.browser import Browser
 from emulators.globus.config import Config
-from emulators.stack import SITE, Stack
-from qstage.client import Job
+from emulators.stack import SITE, USER, Stack
+from qstage.client import Client, Job
 
 T = TypeVar("T")
 FINAL = ("completed", "failed", "canceled")
@@ -30,6 +31,18 @@ def opened(folder: Path, *, world: Callable[[Config], Config] | None = None) -> 
         stack.register_site()
         stack.start_agent()
         yield stack
+
+
+def terminal_key(stack: Stack, username: str = USER, *scopes: str) -> str:
+    """A key as a person gets one: a terminal asks, they sign in through Globus's pages and approve."""
+    program = Client(stack.url)
+    device = program.start_login(client="test", host="here", scopes=scopes or ("jobs",))
+    with Browser() as browser:
+        page = browser.sign_in(f"{stack.url}/login?device={device.user_code}", username, follow=True)
+        browser.press(page, "approve")
+    grant = program.poll_login(device.device_code).grant
+    assert grant is not None
+    return grant.key.reveal()
 
 
 def document(stack: Stack, *, script: str = SCRIPT, **more: Any) -> dict[str, Any]:
