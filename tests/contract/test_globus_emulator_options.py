@@ -301,3 +301,52 @@ def test_a_deadline_can_be_moved_while_the_task_lives(
     transfer.update_task(task_id, {"deadline": "2027-02-01T00:00:00Z", "label": "longer"})
     clock.turn(30 * 3600)
     assert [transfer.get_task(task_id)[key] for key in ("status", "label")] == ["ACTIVE", "longer"]
+
+
+def test_a_fault_at_the_destination_is_never_skipped(
+    globus: GlobusEmulator, transfer: globus_sdk.TransferClient, source: Path, target: Path, clock: TurnedClock
+) -> None:
+    archive = globus.collections["archive"]
+    fill(source, "whole", "blocked", "late")
+    (target / "blocked").mkdir(parents=True)
+    data = globus_sdk.TransferData(archive, archive, skip_source_errors=True)
+    for name in ("whole", "blocked", "none"):
+        data.add_item(f"/in/{name}", f"/out/{name}")
+    task_id = transfer.submit_transfer(data)["task_id"]
+    task = transfer.get_task(task_id)
+    assert [task[key] for key in ("status", "nice_status", "files_transferred")] == ["ACTIVE", "IS_A_DIRECTORY", 1]
+    assert list(transfer.task_successful_transfers(task_id)) == []  # the lists are of a task that has ended
+    assert list(transfer.task_skipped_errors(task_id)) == []
+    (target / "blocked").rmdir()
+    clock.turn(10)
+    assert transfer.get_task(task_id)["status"] == "SUCCEEDED"
+    moved = [each["source_path"] for each in transfer.task_successful_transfers(task_id)]
+    assert moved == ["/in/whole", "/in/blocked"]
+    assert [each["source_path"] for each in transfer.task_skipped_errors(task_id)] == ["/in/none"]
+
+
+def test_hidden_names_are_listed_unless_they_are_not_wanted(
+    globus: GlobusEmulator, transfer: globus_sdk.TransferClient, source: Path
+) -> None:
+    fill(source, "seen", ".hidden")
+    archive = globus.collections["archive"]
+    for wanted, names in ((True, [".hidden", "seen"]), (False, ["seen"])):
+        found = transfer.operation_ls(archive, path="/in", show_hidden=wanted)
+        assert [each["name"] for each in found] == names
+
+
+def test_bookmarks_belong_to_one_user_and_have_one_name_each(
+    globus: GlobusEmulator, transfer: globus_sdk.TransferClient
+) -> None:
+    archive = globus.collections["archive"]
+    document = {"name": "here", "endpoint_id": archive, "path": "/in/"}
+    mark = transfer.create_bookmark(document)
+    with pytest.raises(globus_sdk.TransferAPIError) as refused:
+        transfer.create_bookmark(document)
+    assert refused.value.http_status == 409
+    assert [each["id"] for each in transfer.bookmark_list()] == [mark["id"]]
+    transfer.update_bookmark(mark["id"], {"name": "there"})
+    assert transfer.get_bookmark(mark["id"])["name"] == "there"
+    transfer.delete_bookmark(mark["id"])
+    with pytest.raises(globus_sdk.TransferAPIError, match="BookmarkNotFound"):
+        transfer.get_bookmark(mark["id"])

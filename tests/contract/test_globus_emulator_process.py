@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -74,6 +75,30 @@ def test_a_configured_directory_serves_and_a_shared_clock_file_is_obeyed(tmp_pat
         clock.turn(172_801)
         assert requests.get(url, headers=head, timeout=10).status_code == 401
         assert requests.get(f"{base}_emulator", timeout=10).ok
+
+
+def test_tasks_go_as_many_times_as_fast_as_they_are_told(tmp_path: Path) -> None:
+    (tmp_path / "globus.yaml").write_text(
+        "collections: [{name: mine, kind: guest, overhead: 3600}]\nsettings: {rate_per_second: null}\n"
+    )
+    words = ("--data", str(tmp_path / "data"), "--config", str(tmp_path / "globus.yaml"))
+    with serving(*words, "--time-scale", "36000") as (_, lines):
+        (tmp_path / "data/mine/f").write_text("x")
+        found = variables(lines)
+        base = found["GLOBUS_SDK_SERVICE_URL_TRANSFER"]
+        form = {"grant_type": "client_credentials", "scope": "urn:globus:auth:scope:transfer.api.globus.org:all"}
+        client = (found["GLOBUS_CLI_CLIENT_ID"], found["GLOBUS_CLI_CLIENT_SECRET"])
+        token = requests.post(f"{base}v2/oauth2/token", data=form, auth=client, timeout=10).json()["access_token"]
+        head = {"Authorization": f"Bearer {token}"}
+        mine = next(words[2] for words in lines if words[:2] == ["collection", "mine"])
+        item = {"source_path": "/f", "destination_path": "/g"}
+        submission = requests.get(f"{base}v0.10/submission_id", headers=head, timeout=10).json()["value"]
+        body = {"submission_id": submission, "source_endpoint": mine, "destination_endpoint": mine, "DATA": [item]}
+        task = requests.post(f"{base}v0.10/transfer", json=body, headers=head, timeout=10).json()["task_id"]
+        give_up = time.monotonic() + 30
+        while requests.get(f"{base}v0.10/task/{task}", headers=head, timeout=10).json()["status"] == "ACTIVE":
+            assert time.monotonic() < give_up, "an hour took more than 30 seconds"
+        assert (tmp_path / "data/mine/g").read_text() == "x"
 
 
 def test_a_mistake_in_the_configuration_ends_it_with_the_place_of_the_mistake(tmp_path: Path) -> None:

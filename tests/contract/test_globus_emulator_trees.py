@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import fnmatch
 import itertools
+import os
 import shutil
 import uuid
 from collections.abc import Iterator
@@ -21,6 +22,7 @@ from emulators.globus import GlobusEmulator, Pace, Settings
 from emulators.globus.config import default_config
 
 TRANSFER = "urn:globus:auth:scope:transfer.api.globus.org:all"
+MONDAY = 1_800_000_000
 EXAMPLES = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 # Names of every kind that a file system takes: blanks, quotes, other scripts, control characters, dots at the front.
@@ -145,18 +147,42 @@ def test_the_destination_is_what_the_rules_let_pass(
 
 
 @EXAMPLES
-@given(near, near, st.sampled_from([None, 0, 1, 3]), st.booleans())
-def test_a_second_tree_over_a_first_is_merged_by_the_sync_level(
-    bench: Bench, new: dict[str, Any], old: dict[str, Any], level: int | None, extra_goes: bool
+@given(
+    near,
+    near,
+    st.sampled_from([None, 0, 1, 2, 3]),
+    st.booleans(),
+    st.sets(st.sampled_from("abcd")),
+    st.sampled_from([None, "a", "[ab]"]),
+)
+def test_a_second_tree_over_a_first_is_merged_by_the_sync_level_and_the_rules(
+    bench: Bench,
+    new: dict[str, Any],
+    old: dict[str, Any],
+    level: int | None,
+    extra_goes: bool,
+    newer: set[str],
+    left_out: str | None,
 ) -> None:
     source, target = bench.fresh()
     plant(source, new)
     plant(target, old)
+    for root, late in ((source, newer), (target, set())):
+        for path in root.rglob("*"):
+            os.utime(path, (MONDAY, MONDAY + 60 if path.name in late else MONDAY))
+
+    def passes(each: str) -> bool:
+        return left_out is None or not fnmatch.fnmatchcase(each, left_out)
+
+    def kept(each: str, here: bytes, there: bytes) -> bool:
+        """Whether the level finds the file at the destination good enough."""
+        alike = level == 0 or len(here) == len(there)
+        return alike and (level in (0, 1) or (level == 2 and each not in newer))
 
     def merged(here: dict[str, Any], there: dict[str, Any]) -> dict[str, Any] | None:
         """What must be there at the end; None where a file stands against a directory, which no transfer settles."""
-        found = {} if extra_goes else {each: value for each, value in there.items() if each not in here}
-        for each, value in here.items():
+        found = {each: value for each, value in there.items() if not passes(each) or not (extra_goes or each in here)}
+        for each, value in ((each, value) for each, value in here.items() if passes(each)):
             before = there.get(each)
             if before is not None and isinstance(before, dict) != isinstance(value, dict):
                 return None
@@ -165,14 +191,16 @@ def test_a_second_tree_over_a_first_is_merged_by_the_sync_level(
                 if deeper is None:
                     return None
                 found[each] = deeper
-            elif before is not None and (level == 0 or (level == 1 and len(before) == len(value))):
-                found[each] = before
             else:
-                found[each] = value
+                found[each] = before if before is not None and kept(each, value, before) else value
         return found
 
     options: dict[str, Any] = {"delete_destination_extra": extra_goes}
-    task = bench.transfer(**options) if level is None else bench.transfer(sync_level=level, **options)
+    if level is not None:
+        options["sync_level"] = level
+    if left_out is not None:
+        options["filter_rules"] = [{"method": "exclude", "name": left_out}]
+    task = bench.transfer(**options)
     expected = merged(new, old)
     if expected is None:
         assert task["status"] == "ACTIVE"
@@ -180,6 +208,7 @@ def test_a_second_tree_over_a_first_is_merged_by_the_sync_level(
     else:
         assert task["status"] == "SUCCEEDED", task["nice_status_details"]
         assert harvest(target) == expected
+        assert left_out is not None or level not in (None, 3) or not extra_goes or harvest(target) == new
     assert harvest(source) == new
 
 
