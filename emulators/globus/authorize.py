@@ -65,6 +65,8 @@ def read_request(world: World, query: MultiDict[str, str]) -> LoginRequest:
         raise refuse("invalid_request", "PKCE needs code_challenge_method=S256; plain is refused")
     if challenge is None and client.kind == "native":
         raise refuse("invalid_request", "A native application needs PKCE")
+    if "none" in query.get("prompt", "").split():
+        raise PageRefusal(501, "Not covered", "This emulator does not cover prompt=none.")
     if query.get("access_type", "online") not in ("online", "offline"):
         raise refuse("invalid_request", "access_type is online or offline")
     return LoginRequest(

@@ -238,3 +238,43 @@ def test_what_is_not_covered_answers_501_and_names_the_call(world: World, name: 
     assert ours.status_code == 501
     said = ours.json().get("message") or ours.json()["errors"][0]["detail"]
     assert theirs.path in said or "from a template only" in said
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("POST", "/v0.10/endpoint"),
+        ("DELETE", "/v0.10/endpoint/{lab}"),
+        ("GET", "/v0.10/endpoint/{lab}/access_list"),
+        ("GET", "/v0.10/endpoint/{lab}/role_list"),
+        ("GET", "/v0.10/endpoint_manager/hosted_endpoint_list"),
+        ("POST", "/v0.10/operation/endpoint/{lab}/symlink"),
+        ("POST", "/v0.10/task/{lab}/remove"),
+        ("DELETE", "/v0.10/submission_id"),
+        ("GET", "/v2/groups/my_groups"),
+        ("GET", "/v2/oauth2/authorize?client_id={app}&redirect_uri=http://127.0.0.1:1/callback"
+         "&response_type=code&scope=openid&prompt=none"),
+    ],
+)  # fmt: skip
+def test_what_the_manual_leaves_out_answers_501(world: World, method: str, path: str) -> None:
+    there = path.format(lab=world.globus.collections["lab"], app=world.app.id)
+    body = {"json": {}} if method == "POST" else {}
+    ours = world.ask(method, there, **body)
+    assert ours.status_code == 501
+    assert there.partition("?")[0] in ours.text or "prompt=none" in ours.text
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"recursive_symlinks": "keep"},
+        {"recursive_symlinks": "copy"},
+        {"DATA": [{"DATA_TYPE": "transfer_symlink_item", "source_path": "/a", "destination_path": "/b"}]},
+    ],
+)
+def test_links_that_would_be_made_are_refused_and_make_no_task(world: World, fields: dict[str, object]) -> None:
+    before = world.transfer("GET", "/task_list")["total"]
+    ours = world.post("transfer", **fields)
+    assert (ours.status_code, ours.json()["code"]) == (501, "NotImplemented")
+    assert "is not emulated" in ours.json()["message"]
+    assert world.transfer("GET", "/task_list")["total"] == before
