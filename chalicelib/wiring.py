@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from chalicelib.service.exchange import Exchanging
     from chalicelib.service.jobs import ManageJobs
     from chalicelib.service.keys import Keys
+    from chalicelib.service.leaving import Leaving
     from chalicelib.service.me import Me
     from chalicelib.service.outlooks import Outlooks
     from chalicelib.service.posting import PostJobs
@@ -117,6 +118,12 @@ class Services:
         from chalicelib.service.device import Devices
 
         return Devices(store=self._logins, sessions=self._logins, keys=self.keys, entropy=os.urandom)
+
+    @cached_property
+    def leaving(self) -> Leaving:
+        from chalicelib.service.leaving import Leaving
+
+        return Leaving(logins=self._logins, jobs=self.jobs, desks=self._desks, bell=self._bell, clock=self.clock)
 
     @cached_property
     def post_jobs(self) -> PostJobs:

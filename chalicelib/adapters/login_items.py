@@ -6,7 +6,8 @@
     C#<user code>        | which D# has this user code | device_hash
     K#<key id>           | an API key, an agent token  | owner, kind_created: the keys of the index ``owner``
     U#<identity id>      | a user's profile            |
-    W#<hash of cookie>   | a browser that is signed in |
+    W#<hash of cookie>   | a browser that is signed in | owner, kind_created: in the index ``owner`` as well
+    X#<identity id>      | when a user last signed out everywhere | at
     R#<kind>#<address>#<end> | requests without a credential | hits
 
 ``expires_ttl`` (N, seconds) is for DynamoDB's tidying alone; ``schema`` says how to read the item.
@@ -27,6 +28,8 @@ from chalicelib.core.sessions import read_session as read_login_session
 from chalicelib.core.sessions import session_values
 
 SCHEMA = 1
+SESSION = "session"
+"""What sessions are called in the index, where keys are called by their kind; it sorts after those."""
 _SHOWN_AFTER_EXPIRY = timedelta(days=7)
 
 
@@ -229,7 +232,8 @@ def session_item(session: WebSession) -> Item:
         session.cookie_hash,
         session.expires_at,
         {
-            "user": session.user,
+            "owner": session.user,
+            "kind_created": f"{SESSION}#{stamp(session.signed_in_at)}",
             "username": session.username,
             "signed_in_at": stamp(session.signed_in_at),
             "expires_at": stamp(session.expires_at),
@@ -242,7 +246,7 @@ def read_session(item: Item) -> WebSession:
     read = from_item(item)
     return WebSession(
         cookie_hash=_rest(read),
-        user=UserId(read["user"]),
+        user=UserId(read["owner"]),
         username=read["username"],
         signed_in_at=moment(read["signed_in_at"]),
         expires_at=moment(read["expires_at"]),

@@ -1,16 +1,17 @@
 """Sign-ins, terminals, keys, profiles and browser sessions in the DynamoDB table ``logins``.
 
-The items are described in ``login_items``. The index ``owner`` (owner, kind_created; ALL) holds keys only.
+The items are described in ``login_items``. The index ``owner`` (owner, kind_created; ALL) holds keys and browser
+sessions.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 from typing import Any
 
 from chalicelib.adapters import login_items as items
-from chalicelib.adapters.attributes import Item, maybe_stamp, stamp, to_item
+from chalicelib.adapters.attributes import Item, maybe_stamp, moment, stamp, to_item
 from chalicelib.adapters.aws_errors import aws, refused_item
 from chalicelib.core.devices import DeviceGrant
 from chalicelib.core.ids import UserId
@@ -103,20 +104,24 @@ class LoginTable:
         return items.read_key(found) if found else None
 
     def keys_of(self, user: UserId) -> Sequence[KeyRecord]:
+        found = [items.read_key(item) for item in self._owned(user, "kind_created < :session")]
+        return sorted(found, key=lambda record: record.created_at, reverse=True)
+
+    def _owned(self, user: UserId, which: str) -> Iterator[Item]:
+        """The user's items in the index, those before or from the sessions on."""
         query = {
             "TableName": self._table,
             "IndexName": INDEX,
-            "KeyConditionExpression": "#owner = :owner",
+            "KeyConditionExpression": f"#owner = :owner AND {which}",
             "ExpressionAttributeNames": {"#owner": "owner"},
-            "ExpressionAttributeValues": to_item({":owner": user}),
+            "ExpressionAttributeValues": to_item({":owner": user, ":session": f"{items.SESSION}#"}),
         }
-        found: list[KeyRecord] = []
         while True:
             with aws("dynamodb"):
                 page = self._client().query(**query)
-            found += (items.read_key(item) for item in page["Items"])
+            yield from page["Items"]
             if "LastEvaluatedKey" not in page:
-                return sorted(found, key=lambda record: record.created_at, reverse=True)
+                return
             query["ExclusiveStartKey"] = page["LastEvaluatedKey"]
 
     def touch_key(self, key_id: str, at: datetime) -> None:
@@ -124,6 +129,13 @@ class LoginTable:
 
     def remove_key(self, key_id: str, user: UserId) -> bool:
         return bool(self._take(items.key("K", key_id), "#owner = :owner", {":owner": user}, {"#owner": "owner"}))
+
+    def note_departure(self, user: UserId, at: datetime) -> None:
+        self._put({**items.key("X", user), **to_item({"at": stamp(at), "schema": items.SCHEMA})})
+
+    def departure(self, user: UserId) -> datetime | None:
+        found = self._get(items.key("X", user))
+        return moment(found["at"]["S"]) if found else None
 
     # people and browsers
 
@@ -140,6 +152,9 @@ class LoginTable:
     def load_session(self, cookie_hash: str) -> WebSession | None:
         found = self._get(items.key("W", cookie_hash))
         return items.read_session(found) if found else None
+
+    def sessions_of(self, user: UserId) -> Sequence[WebSession]:
+        return [items.read_session(item) for item in self._owned(user, "kind_created >= :session")]
 
     def note_miss(self, cookie_hash: str) -> None:
         self._update(items.key("W", cookie_hash), "SET misses = misses + :one", "attribute_exists(id)", {":one": 1})

@@ -24,6 +24,7 @@ class MemoryLogins:
         self._keys: dict[str, KeyRecord] = {}
         self._profiles: dict[UserId, Profile] = {}
         self._sessions: dict[str, WebSession] = {}
+        self._departures: dict[UserId, datetime] = {}
         self._counts: dict[str, int] = {}
 
     def put_attempt(self, attempt: LoginAttempt) -> None:
@@ -109,6 +110,14 @@ class MemoryLogins:
             del self._keys[key_id]
             return True
 
+    def note_departure(self, user: UserId, at: datetime) -> None:
+        with self._lock:
+            self._departures[user] = at
+
+    def departure(self, user: UserId) -> datetime | None:
+        with self._lock:
+            return self._departures.get(user)
+
     def load_profile(self, user: UserId) -> Profile | None:
         with self._lock:
             return self._profiles.get(user)
@@ -124,6 +133,10 @@ class MemoryLogins:
     def load_session(self, cookie_hash: str) -> WebSession | None:
         with self._lock:
             return self._sessions.get(cookie_hash)
+
+    def sessions_of(self, user: UserId) -> Sequence[WebSession]:
+        with self._lock:
+            return tuple(session for session in self._sessions.values() if session.user == user)
 
     def note_miss(self, cookie_hash: str) -> None:
         with self._lock:

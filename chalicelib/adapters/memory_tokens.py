@@ -44,9 +44,13 @@ class MemoryTokens:
             records = tuple(self._records.values())
         yield from (r.user for r in records if r.renew_at is not None and r.renew_at <= now)
 
-    def remove(self, user: UserId) -> None:
+    def remove(self, user: UserId, version: int) -> bool:
         with self._lock:
+            stored = self._records.get(user)
+            if stored is not None and stored.version != version:
+                return False
             self._records.pop(user, None)
+            return True
 
     def _change(self, user: UserId, version: int, **fields: object) -> bool:
         with self._lock:

@@ -77,9 +77,10 @@ class TokenTable:
                     break
                 query["ExclusiveStartKey"] = page["LastEvaluatedKey"]
 
-    def remove(self, user: UserId) -> None:
-        with aws("dynamodb"):
-            self._client().delete_item(TableName=self._table, Key=_key(user))
+    def remove(self, user: UserId, version: int) -> bool:
+        condition = _if_version(version)
+        condition["ConditionExpression"] = f"attribute_not_exists(version) OR {condition['ConditionExpression']}"
+        return self._write("delete_item", lambda _: False, Key=_key(user), **condition)
 
     def _write(self, call: str, mine: Callable[[TokenRecord], bool], **arguments: Any) -> bool:
         """A conditional write. boto3 repeats a call whose answer got lost, and then the first one's own result

@@ -1,4 +1,4 @@
-"""``GET /v1/me``: who the caller is, and whether they have to sign in."""
+"""``/v1/me``: who the caller is, whether they have to sign in, and signing out everywhere."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from chalicelib.api.guard import caller_of
 from chalicelib.api.keys import when
 from chalicelib.api.problems import answers, login_url
 from chalicelib.api.rooms import rooms
-from chalicelib.core.keys import READ, KeyRecord
+from chalicelib.core.keys import JOBS, READ, KeyRecord
 from chalicelib.service.me import Whoami
 
 routes = Blueprint(__name__)
@@ -22,6 +22,20 @@ def me() -> Response:
     """The caller."""
     caller = caller_of(routes.current_request, READ)
     return Response(_shown(rooms().me.whoami(caller)), headers={"Cache-Control": "no-store"})
+
+
+@routes.route("/v1/me/logout", methods=["POST"])
+@answers
+def leave() -> Response:
+    """Sign the caller out everywhere."""
+    left = rooms().leaving.leave(caller_of(routes.current_request, JOBS))
+    body = {
+        "keys": left.keys,
+        "browsers": left.browsers,
+        "stops": [{"id": job.ref.number, "name": job.name, "state": job.state} for job in left.stops],
+        "more": left.more,
+    }
+    return Response(body, headers={"Cache-Control": "no-store"})
 
 
 def _shown(who: Whoami) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from chalicelib.service.access import Access
 from chalicelib.service.device import Devices
 from chalicelib.service.jobs import ManageJobs
 from chalicelib.service.keys import Keys
+from chalicelib.service.leaving import Leaving
 from chalicelib.service.me import Me
 from chalicelib.service.posting import PostJobs
 from chalicelib.service.sign_in import SignIn
@@ -48,6 +49,9 @@ class Rooms(Protocol):
 
     @property
     def me(self) -> Me: ...
+
+    @property
+    def leaving(self) -> Leaving: ...
 
     @property
     def post_jobs(self) -> PostJobs: ...

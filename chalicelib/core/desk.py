@@ -231,11 +231,13 @@ class Desk:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InboxItem:
-    """One fact for the planner: which jobs it concerns, or that the user has signed in."""
+    """One fact for the planner: which jobs it concerns, that the user has signed in, or that they signed out
+    everywhere (``logout``: when)."""
 
     id: str
     numbers: tuple[JobNumber, ...] = ()
     login: bool = False
+    logout: datetime | None = None
 
 
 def closed(plan: Plan) -> Plan:

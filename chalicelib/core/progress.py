@@ -85,3 +85,13 @@ def _due_after_run(job: Job) -> Event | None:
     if failed is not None:
         return Failed(stage=Stage.STAGE_OUT, error=failed.error or "unknown")
     return Completed()
+
+
+def needs_globus(job: Job) -> bool:
+    """Whether Globus has something left to move for the job, as far as is known before it ends."""
+    if job.state.final:
+        return False
+    if job.pending or job.in_flight:
+        return True
+    ahead = job.state in (State.NEW, State.STAGE_IN, State.STAGED, State.QUEUED, State.ACTIVE)
+    return ahead and (job.journey is None or bool(job.journey.outputs))

@@ -7,7 +7,7 @@ from datetime import datetime
 
 from chalicelib.core.bearers import may_be_token
 from chalicelib.core.errors import Unauthenticated
-from chalicelib.core.keys import JOBS, ApiKey, Caller, KeyKind, parse_key
+from chalicelib.core.keys import JOBS, ApiKey, Caller, KeyKind, KeyRecord, parse_key
 from chalicelib.core.ports.logins import KeyStore
 from chalicelib.service.bearers import KnownBearers
 
@@ -43,6 +43,8 @@ class Access:
         if record is None or not record.opened_by(key, now):
             return None
         if record.wants_touch(now):
+            if self._outlived(record):
+                return None
             self.keys.touch_key(record.id, now)
         return Caller(
             user=record.user,
@@ -52,6 +54,14 @@ class Access:
             key_id=record.id,
             life=record.expires_at - record.created_at,
         )
+
+    def _outlived(self, record: KeyRecord) -> bool:
+        """Whether its user signed out everywhere since it was made, and the index of keys did not show it yet."""
+        left_at = self.keys.departure(record.user) if record.kind is KeyKind.KEY else None
+        if left_at is None or record.created_at > left_at:
+            return False
+        self.keys.remove_key(record.id, record.user)
+        return True
 
     def _by_token(self, token: str, address: str, now: datetime) -> Caller | None:
         if self.bearers is None or not may_be_token(token):

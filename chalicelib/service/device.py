@@ -90,6 +90,9 @@ class Devices:
             raise _no_key(DeviceWord.SLOW_DOWN)
         if word is not None:
             raise _no_key(word)
+        left_at = self.keys.store.departure(grant.user) if grant.user is not None else None
+        if left_at is not None and grant.created_at <= left_at:
+            raise _no_key(DeviceWord.EXPIRED)  # whoever approved it has signed out everywhere since
         taken = self.store.take_grant(grant.device_hash)
         if taken is None or taken.user is None:
             raise _no_key(DeviceWord.EXPIRED)

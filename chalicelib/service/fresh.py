@@ -14,7 +14,9 @@ def batch_id() -> BatchId:
     return BatchId(secrets.token_hex(8))
 
 
-def inbox_item(now: datetime, numbers: tuple[JobNumber, ...], *, login: bool = False) -> InboxItem:
+def inbox_item(
+    now: datetime, numbers: tuple[JobNumber, ...], *, login: bool = False, logout: datetime | None = None
+) -> InboxItem:
     """An inbox item whose id sorts by time."""
     at = int(now.timestamp() * 1000)
-    return InboxItem(id=f"{at:012x}-{secrets.token_hex(6)}", numbers=numbers, login=login)
+    return InboxItem(id=f"{at:012x}-{secrets.token_hex(6)}", numbers=numbers, login=login, logout=logout)

@@ -47,6 +47,10 @@ class AccessTokens(Protocol):
         """A token for a pass that begins now, and another than version ``rejected``."""
         ...
 
+    def forget(self, user: UserId, before: datetime) -> None:
+        """Revoke at Globus, and remove, the tokens of a login before that moment. Safe to repeat. Raises FarSide."""
+        ...
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Passing:
@@ -100,20 +104,31 @@ class Passing:
         watch = board.plan.watch
         near = watch is not None and (signed_in or (watch.at is not None and watch.at <= self.clock.now()))
         moves = asked or board.plan.batches or any(plannable(job) for job in shelf.jobs.values())
+        left_at = max((item.logout for item in inbox if item.logout is not None), default=None)
+        left = left_at is None
         if moves or self.watching.wanted(turn, all_jobs=near):
-            self._with_globus(turn, all_jobs=near)
+            left = self._with_globus(turn, left_at, all_jobs=near)
             self.watching.telling.login_needed(turn)
-        tidied = self._tidy(turn, inbox, self.watching.unlearnt(turn))
+        # A wish to be signed out stays in the inbox until Globus has taken it.
+        seen_to = [item for item in inbox if left or item.logout is None]
+        tidied = self._tidy(turn, seen_to, self.watching.unlearnt(turn))
         return len(inbox) < MOST_INBOX or not tidied
 
-    def _with_globus(self, turn: Turn, *, all_jobs: bool) -> None:
-        """Observe and submit. What the far side refuses is kept on the desk, where people can see it."""
+    def _with_globus(self, turn: Turn, left_at: datetime | None, *, all_jobs: bool) -> bool:
+        """Observe and submit. What the far side refuses is kept on the desk, where people can see it.
+
+        A user who signed out everywhere is signed out first; returns whether that, if it was wished for, is done.
+        """
         now = self.clock.now()
         board = turn.board
         before = board.plan.trouble
         if before is not None and before.until is not None and before.until > now:
-            return  # Globus asked to be left alone until then
+            return left_at is None  # Globus asked to be left alone until then
+        left = left_at is None
         try:
+            if left_at is not None:
+                self.access.forget(board.user, left_at)
+                left = True
             token = self.access.access_token(board.user, now)
             if board.plan.need is not None and board.plan.need.collections is None:
                 # It was about the token itself; if it still holds, Globus says so again.
@@ -139,6 +154,7 @@ class Passing:
             board.plan = replace(board.plan, trouble=trouble)
         else:
             board.plan = replace(board.plan, trouble=None)
+        return left
 
     def _move(self, turn: Turn, token: AccessToken) -> None:
         if withdraw(turn, token) or is_due(turn.board.plan, self.clock.now()):
@@ -215,7 +231,7 @@ def _named(inbox: Iterable[InboxItem]) -> tuple[JobNumber, ...]:
 def _next_look(board: Board, now: datetime) -> datetime | None:
     """When what is under way wants to be looked at, or what failed to be tried again."""
     need, trouble, watch = board.plan.need, board.plan.trouble, board.plan.watch
-    if need is not None and need.collections is None:
+    if trouble is None and need is not None and need.collections is None:
         return watch.at if watch else None
     if trouble is not None:
         return trouble.until or now + max(FIRST_RETRY, interval(now - trouble.since))

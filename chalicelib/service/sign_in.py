@@ -197,9 +197,12 @@ class SignIn:
         return cookie
 
     def session(self, cookie: str, now: datetime) -> WebSession | None:
-        """The session of a cookie, if it still lives."""
+        """The session of a cookie, if it still lives: none does that began before its user signed out everywhere."""
         session = self.store.load_session(hashed(cookie)) if cookie else None
-        return session if session and now < session.expires_at else None
+        if session is None or now >= session.expires_at:
+            return None
+        left_at = self.store.departure(session.user)
+        return session if left_at is None or session.signed_in_at > left_at else None
 
     def sign_out(self, cookie: str) -> None:
         """End a browser's session. API keys and stored tokens stay."""

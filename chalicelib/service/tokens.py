@@ -28,6 +28,7 @@ from chalicelib.core.tokens import (
     PlainTokens,
     Sealed,
     TokenRecord,
+    first_version,
     must_renew,
     renewed_record,
 )
@@ -112,6 +113,25 @@ class Tokens:
         """The scopes that the user's last login asked for; () if there is none."""
         record = self.store.load(user)
         return () if record is None else record.scopes
+
+    def forget(self, user: UserId, before: datetime) -> None:
+        """Revoke at Globus, and then remove, what a login before that moment left. Safe to repeat.
+
+        A login that came later is left alone: its record bears a later version. Raises FarSide; the record is then
+        still there, because only with it the tokens can be revoked.
+        """
+        for _ in range(_TRIES):
+            record = self.store.load(user)
+            if record is None or record.version > first_version(before):
+                return
+            plain = self.seal.unseal(record.sealed, user=user, purpose=PURPOSE)
+            for token in (plain.refresh_token, plain.access_token):
+                if token is not None:
+                    self.endpoint.revoke(token)
+            self._warm.pop(user, None)
+            if self.store.remove(user, record.version):
+                return
+        raise FarSide("tokens", "contended", "The tokens are being replaced by others.", transient=True)
 
     def renew_due(self, now: datetime, *, limit: int = 500, go_on: Callable[[], bool] = lambda: True) -> Renewals:
         """Renew what is due, at most ``limit`` users, while ``go_on`` says that there is time.

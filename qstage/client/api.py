@@ -183,6 +183,10 @@ class Client:
         """Whose key this is, and whether their login still holds."""
         return results.read_me(self._http.get("/v1/me"))
 
+    def logout_everywhere(self) -> results.LoggedOut:
+        """End all keys of the user, this one too, sign their browsers out, and have their Globus tokens revoked."""
+        return results.read_logged_out(self._http.post("/v1/me/logout", repeat=True))
+
     def keys(self) -> tuple[results.Key, ...]:
         """The user's API keys."""
         return tuple(results.read_key(key) for key in self._http.get("/v1/keys")["keys"])

@@ -250,6 +250,29 @@ class NewKey:
     raw: Mapping[str, Any] = field(repr=False)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoppedJob:
+    """A live job that waits until its user signs in again."""
+
+    id: int
+    name: str
+    state: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoggedOut:
+    """What a user signed out of: so many keys and browsers, and the jobs that wait from now on.
+
+    ``more`` if there may be such jobs that are not named.
+    """
+
+    keys: int
+    browsers: int
+    stops: tuple[StoppedJob, ...]
+    more: bool
+    raw: Mapping[str, Any] = field(repr=False)
+
+
 def read_time(value: object) -> datetime | None:
     """An ISO 8601 UTC time, or None where there is none."""
     if not isinstance(value, str) or not value:
@@ -410,6 +433,21 @@ def read_new_key(raw: Mapping[str, Any]) -> NewKey:
     key = raw.get("key")
     return NewKey(
         key=Secret(str(key)) if key else None, id=str(raw["id"]), expires_at=read_time(raw.get("expires_at")), raw=raw
+    )
+
+
+def read_logged_out(raw: Mapping[str, Any]) -> LoggedOut:
+    """Read the answer of ``POST /v1/me/logout``."""
+    stops = tuple(
+        StoppedJob(id=int(job["id"]), name=str(job.get("name", "")), state=str(job.get("state", "")))
+        for job in raw.get("stops") or ()
+    )
+    return LoggedOut(
+        keys=int(raw.get("keys") or 0),
+        browsers=int(raw.get("browsers") or 0),
+        stops=stops,
+        more=bool(raw.get("more")),
+        raw=raw,
     )
 
 

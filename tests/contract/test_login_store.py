@@ -225,3 +225,23 @@ def test_counts_go_up_one_by_one_whoever_counts(store: LoginStore) -> None:
         counted = list(pool.map(lambda _: store.count("login#192.0.2.1#1", ends), range(24)))
     assert sorted(counted) == list(range(1, 25))
     assert store.count("login#192.0.2.2#1", ends) == 1
+
+
+def test_sessions_are_found_by_their_user_and_are_not_taken_for_keys(store: LoginStore) -> None:
+    other = replace(SESSION, cookie_hash="v" * 64, signed_in_at=NOW - timedelta(days=1), misses=3)
+    for session in (SESSION, other, replace(SESSION, cookie_hash="u" * 64, user=BOB)):
+        store.put_session(session)
+    store.put_key(KEY)
+    store.put_key(replace(KEY, id="a" * 12, kind=KeyKind.AGENT))
+    assert sorted(store.sessions_of(ADA), key=lambda session: session.cookie_hash) == [other, SESSION]
+    assert {key.kind for key in store.keys_of(ADA)} == {KeyKind.KEY, KeyKind.AGENT}
+    store.remove_session(SESSION.cookie_hash)
+    assert list(store.sessions_of(ADA)) == [other]
+
+
+def test_a_departure_is_of_one_user_and_the_last_one_counts(store: LoginStore) -> None:
+    assert store.departure(ADA) is None
+    store.note_departure(ADA, NOW)
+    store.note_departure(ADA, NOW + timedelta(hours=1))
+    assert store.departure(ADA) == NOW + timedelta(hours=1)
+    assert store.departure(BOB) is None

@@ -99,8 +99,10 @@ def test_due_finds_all_whose_time_has_come_over_pages(store: TokenStore, small_p
 
 def test_a_removed_record_is_gone_and_removing_again_is_nothing(store: TokenStore) -> None:
     store.replace(record(), over=None)
-    store.remove(ADA)
-    store.remove(ADA)
+    assert not store.remove(ADA, record().version + 1)
+    assert store.load(ADA) == record()
+    assert store.remove(ADA, record().version)
+    assert store.remove(ADA, record().version)
     assert store.load(ADA) is None
 
 

@@ -123,6 +123,13 @@ class AccessTwin:
     renewals: int = 0
     session: Session = NOBODY
     scopes: tuple[str, ...] = ()
+    forgotten: list[datetime] = field(default_factory=list)
+
+    def forget(self, user: UserId, before: datetime) -> None:
+        if self.error is not None:
+            raise self.error
+        self.forgotten.append(before)
+        self.refused = True
 
     def access_token(self, user: UserId, now: datetime, *, rejected: int | None = None) -> AccessToken:
         if self.error is not None:

@@ -12,7 +12,7 @@ import pytest
 import responses
 
 from qstage.cli.app import run
-from qstage.cli.settings import Login, Settings, save
+from qstage.cli.settings import Login, Settings, load, save
 
 URL = "http://127.0.0.1:9/api"
 KEY = "qsk_abcdefghijkl_" + "s" * 43
@@ -103,3 +103,22 @@ def test_revoking_goes_on_past_a_key_that_is_not_there(
     told = capsys.readouterr()
     assert told.out == "revoked here\n"
     assert "you have no key gone" in told.err
+
+
+def test_signing_out_everywhere_says_which_jobs_wait_and_forgets_the_key(
+    service: responses.RequestsMock, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stops = [{"id": 1003, "name": "md", "state": "staged"}, {"id": 1001, "name": "big", "state": "stage_in"}]
+    service.post(f"{URL}/v1/me/logout", json={"keys": 2, "browsers": 1, "stops": stops, "more": False})
+    assert run(["logout", "--all"]) == 0
+    told = capsys.readouterr().out
+    assert "keys ended: 2, browsers signed out: 1" in told
+    assert "wait until you sign in again" in told
+    assert [line.split() for line in told.splitlines()[-2:]] == [["1003", "md", "staged"], ["1001", "big", "stage_in"]]
+    assert load().login is None
+
+
+def test_a_service_that_could_not_sign_out_leaves_the_key_where_it_was(service: responses.RequestsMock) -> None:
+    service.post(f"{URL}/v1/me/logout", status=500, json={})
+    assert run(["logout", "--all"]) == 1
+    assert load().login is not None

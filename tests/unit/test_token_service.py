@@ -66,7 +66,7 @@ def test_a_warm_copy_is_worth_nothing_once_its_record_is_refused_or_removed(hous
     house.stored.refuse(ADA, record.version)
     with pytest.raises(LoginNeeded):
         house.tokens.access_token(ADA, house.clock.now())
-    house.stored.remove(ADA)
+    assert house.stored.remove(ADA, record.version)
     with pytest.raises(LoginNeeded):
         house.tokens.access_token(ADA, house.clock.now())
 
@@ -164,7 +164,7 @@ def test_globus_not_answering_asks_nobody_for_a_login(house: House) -> None:
 def test_a_record_made_again_after_a_removal_never_bears_an_old_version(house: House) -> None:
     first = signed_in(house)
     house.tokens.access_token(ADA, house.clock.now())
-    house.stored.remove(ADA)
+    assert house.stored.remove(ADA, first.version)
     house.clock.turn(seconds=1)
     again = signed_in(house)
     assert again.version > first.version

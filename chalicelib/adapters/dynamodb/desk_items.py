@@ -3,7 +3,7 @@
 DESK       v · seq · wake_at, wake_shard (both or neither: the keys of the index ``wake``) · next_number
            live_jobs · live_bytes · counted_at · first_live: the tally of ``core.holdings``
            plan (JSON) · plan_version; what a desk does not have yet has its first value
-I#<id>     v · nums · login
+I#<id>     v · nums · login · logout
 B#<id>     v · submission · route (JSON) · members · deadline · careful
 """
 
@@ -135,12 +135,18 @@ def fact_key(user: UserId, fact: str) -> dict[str, Any]:
 
 def write_fact(user: UserId, fact: InboxItem) -> dict[str, Any]:
     numbers = write_numbers(fact.numbers) or None
-    return {**fact_key(user, fact.id), "v": SCHEMA, "nums": numbers, "login": fact.login or None}
+    told = {"nums": numbers, "login": fact.login or None, "logout": maybe_micros(fact.logout)}
+    return {**fact_key(user, fact.id), "v": SCHEMA, **told}
 
 
 def read_fact(item: Mapping[str, Any]) -> InboxItem:
     numbers = read_numbers(item.get("nums", ""))
-    return InboxItem(id=item["sk"][len(INBOX) :], numbers=numbers, login=item.get("login", False))
+    return InboxItem(
+        id=item["sk"][len(INBOX) :],
+        numbers=numbers,
+        login=item.get("login", False),
+        logout=maybe_moment(item.get("logout")),
+    )
 
 
 def batch_key(user: UserId, batch: BatchId) -> dict[str, Any]:

@@ -82,6 +82,14 @@ class KeyStore(Protocol):
         """Remove the key if it is this user's; False otherwise."""
         ...
 
+    def note_departure(self, user: UserId, at: datetime) -> None:
+        """Note that the user signed out everywhere. A later note replaces an earlier one."""
+        ...
+
+    def departure(self, user: UserId) -> datetime | None:
+        """When the user last signed out everywhere."""
+        ...
+
 
 class ProfileStore(Protocol):
     """Who the users are."""
@@ -104,6 +112,10 @@ class WebSessionStore(Protocol):
 
     def load_session(self, cookie_hash: str) -> WebSession | None:
         """The session of a cookie."""
+        ...
+
+    def sessions_of(self, user: UserId) -> Sequence[WebSession]:
+        """The user's sessions, the expired ones too. One begun a moment ago can be missing."""
         ...
 
     def note_miss(self, cookie_hash: str) -> None:

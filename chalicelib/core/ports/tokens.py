@@ -40,8 +40,8 @@ class TokenStore(Protocol):
         """
         ...
 
-    def remove(self, user: UserId) -> None:
-        """Forget the user's tokens; nothing happens if there are none."""
+    def remove(self, user: UserId, version: int) -> bool:
+        """Forget the user's tokens. False, and nothing changed, if another version is stored. Safe to repeat."""
         ...
 
 
