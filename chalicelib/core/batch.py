@@ -105,6 +105,10 @@ def movement(job: Job, document: Document, site: Site, stage: Stage, item: int) 
     )
 
 
+def route_of(move: Movement, stage: Stage) -> Route:
+    return Route(stage=stage, source=move.source.collection, destination=move.destination.collection)
+
+
 def legs_to_stage_in(document: Document) -> tuple[Leg, ...]:
     """The legs that a new job begins with: its inputs, but for those that are only linked."""
     return tuple(Leg(item=index) for index, item in enumerate(document.stage_in) if item.source is not None)
@@ -117,77 +121,14 @@ def room(plan: Plan, now: datetime) -> int:
     there as theirs do. One that is paused, suspended or refused for now uses nothing.
     """
     recent = plan.looked_at is not None and now - plan.looked_at < OTHERS_KNOWN
-    ours = sum(1 for live in plan.batches if _is_worked_on(live))
+    ours = sum(1 for live in plan.batches if is_worked_on(live))
     free = MOST_LIVE - ours - (plan.others if recent else 0)
     return min(max(free, 0 if ours else 1), MOST_ON_DESK - len(plan.batches))
 
 
-def _is_worked_on(live: LiveBatch) -> bool:
+def is_worked_on(live: LiveBatch) -> bool:
+    """Whether the batch takes one of the tasks that Globus works on."""
     return not live.look.paused and not live.look.suspended and (live.task is not None or live.retry_at is None)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Draft:
-    """A batch to be: the items that would go."""
-
-    route: Route
-    movements: tuple[Movement, ...]
-    careful: bool = False
-
-
-def draft(wanted: Iterable[tuple[Leg, Movement, Stage]], occupied: Iterable[Location], most: int) -> tuple[Draft, ...]:
-    """Gather pending items into at most ``most`` batches: stage-outs first, then the oldest job first.
-
-    Items share a batch if they share route and options.
-
-    ``occupied`` are the destinations of live batches: an item that would write to the same place waits, and
-    so does one that would collide with another in a different draft.
-    """
-    groups: dict[tuple[Route, Options, int | None], list[tuple[Leg, Movement]]] = defaultdict(list)
-    for leg, move, stage in sorted(wanted, key=lambda each: (each[2] is not Stage.STAGE_OUT, each[1].member)):
-        route = Route(stage=stage, source=move.source.collection, destination=move.destination.collection)
-        groups[(route, move.options, leg.share)].append((leg, move))
-    taken = _Ground(occupied)
-    drafts: list[Draft] = []
-    for (route, _, share), entries in groups.items():
-        if len(drafts) == most:
-            break
-        items = min(share or MOST_ITEMS, MOST_ITEMS)
-        clear = [move for _, move in entries if not taken.meets(move.destination)][:items]
-        if clear:
-            drafts.append(Draft(route=route, movements=tuple(clear), careful=share is not None))
-            taken.take(move.destination for move in clear)
-    return tuple(drafts)
-
-
-class _Ground:
-    """Places that are taken. A question costs a look-up for each step of a path, however many are taken."""
-
-    def __init__(self, places: Iterable[Location]) -> None:
-        self._taken: set[Location] = set()
-        self._lines: set[Location] = set()
-        self.take(places)
-
-    def take(self, places: Iterable[Location]) -> None:
-        for place in places:
-            line = _line(place)
-            self._taken.add(line[0])
-            self._lines.update(line)
-
-    def meets(self, place: Location) -> bool:
-        """Whether the place is one that is taken, or holds one, or lies in one."""
-        line = _line(place)
-        return line[0] in self._lines or not self._taken.isdisjoint(line)
-
-
-def _line(place: Location) -> list[Location]:
-    """The place and all directories above it, written without the last slash."""
-    at = place.path.rstrip("/")
-    line = [Location(place.collection, at)]
-    while at:
-        at = at.rpartition("/")[0]
-        line.append(Location(place.collection, at))
-    return line
 
 
 def by_number(members: Iterable[Member]) -> Mapping[JobNumber, frozenset[int]]:

@@ -77,6 +77,8 @@ class LiveBatch:
     """The code for which its task is being cancelled, once it is."""
     sent_at: datetime | None = None
     """When Globus accepted its task."""
+    long: bool = False
+    """It is expected to take long."""
     retry_at: datetime | None = None
     """Before then a submission that Globus refused for the time being is not repeated."""
     look: Look = field(default_factory=Look)
@@ -88,6 +90,19 @@ class Usual:
 
     route: Route
     milliseconds: int
+    rate: int = 0
+    """Bytes a second, as far as it told; 0 if it moved too little to tell."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stream:
+    """Jobs with outputs for one route that ended one after the other; see ``core.company``."""
+
+    route: Route
+    last_at: datetime
+    gap: int = 0
+    """Milliseconds between two of them, the latest counting most."""
+    count: int = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -163,6 +178,8 @@ class Plan:
     """Tasks of the user that Globus was working on then and that are not qstage's."""
     usual: tuple[Usual, ...] = ()
     """Of the last few routes, the latest last."""
+    streams: tuple[Stream, ...] = ()
+    """The same."""
 
     def batch(self, batch: BatchId) -> LiveBatch | None:
         return next((live for live in self.batches if live.batch == batch), None)
@@ -183,9 +200,23 @@ class Plan:
         found = next((each for each in self.usual if each.route == route), None)
         return None if found is None else timedelta(milliseconds=found.milliseconds)
 
-    def with_usual(self, route: Route, took: timedelta) -> Plan:
+    def usual_rate(self, route: Route) -> int | None:
+        """How many bytes a second a task of this route moves, if a large one has been seen."""
+        return next((each.rate for each in self.usual if each.route == route and each.rate), None)
+
+    def with_usual(self, route: Route, took: timedelta, rate: int = 0) -> Plan:
+        """Remember how long a task of the route took; of a rate 0 the one known before stays."""
         others = tuple(each for each in self.usual if each.route != route)[-MOST_ROUTES + 1 :]
-        return replace(self, usual=(*others, Usual(route=route, milliseconds=took // timedelta(milliseconds=1))))
+        known = rate or self.usual_rate(route) or 0
+        made = Usual(route=route, milliseconds=took // timedelta(milliseconds=1), rate=known)
+        return replace(self, usual=(*others, made))
+
+    def stream(self, route: Route) -> Stream | None:
+        return next((each for each in self.streams if each.route == route), None)
+
+    def with_stream(self, stream: Stream) -> Plan:
+        others = tuple(each for each in self.streams if each.route != stream.route)[-MOST_ROUTES + 1 :]
+        return replace(self, streams=(*others, stream))
 
     def with_full(self, full: NoSpace) -> Plan:
         others = tuple(each for each in self.full if each.collection != full.collection)

@@ -10,6 +10,7 @@ from dataclasses import replace
 from chalicelib.core.batch import Batch, Member
 from chalicelib.core.consent import LoginReason
 from chalicelib.core.desk import LiveBatch, Look, NoSpace
+from chalicelib.core.drafting import tells_rate
 from chalicelib.core.errors import FarSide, LoginNeeded
 from chalicelib.core.events import LegsSettled
 from chalicelib.core.globus_codes import Verdict, lasting, verdict
@@ -174,7 +175,7 @@ def _settle(turn: Turn, token: AccessToken, live: LiveBatch, task: Task) -> None
         plan = plan.with_full(full)
     elif task.status is TaskStatus.SUCCEEDED:
         took = task.took or turn.clock.now() - (live.sent_at or live.opened_at)
-        plan = plan.without_full(live.route.destination).with_usual(live.route, took)
+        plan = plan.without_full(live.route.destination).with_usual(live.route, took, tells_rate(task.bytes, task.rate))
     turn.board.keep(plan)
     turn.batches.drop(turn.board.user, live.batch)
     log.info(

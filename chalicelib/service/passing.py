@@ -12,8 +12,10 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Protocol
 
-from chalicelib.core.batch import Movement, draft, room
+from chalicelib.core.batch import Movement, room, route_of
+from chalicelib.core.company import joined, waits_until
 from chalicelib.core.desk import InboxItem, Route, Trouble
+from chalicelib.core.drafting import Draft, draft, long_slots
 from chalicelib.core.errors import FarSide, LoginNeeded
 from chalicelib.core.ids import JobNumber, UserId
 from chalicelib.core.job import Job, Leg, Stage
@@ -169,9 +171,12 @@ class Passing:
         waiting = sorted((job for job in turn.shelf.jobs.values() if plannable(job)), key=lambda job: job.ref)
         if free <= 0 or not waiting:
             return
-        for each in draft(_wanted(turn, waiting), destinations(turn, waiting), free):
+        plan, now = turn.board.plan, self.clock.now()
+        wanted, occupied = _without_lingering(turn, _wanted(turn, waiting)), destinations(turn, waiting)
+        for each in draft(wanted, occupied, free, long=long_slots(plan, now), rate=plan.usual_rate):
             turn.check_time()
             if not _held_up(turn, each.route):
+                _note_stream(turn, each)
                 send(turn, token, each)
 
     def _tidy(self, turn: Turn, inbox: Sequence[InboxItem], unlearnt: frozenset[JobNumber]) -> int:
@@ -203,10 +208,40 @@ def _wanted(turn: Turn, waiting: Sequence[Job]) -> list[tuple[Leg, Movement, Sta
         assert stage is not None, "a plannable job is in a stage"
         for leg in job.pending:
             move = turn.shelf.movement(job, stage, leg.item, job.revision)
-            route = Route(stage=stage, source=move.source.collection, destination=move.destination.collection)
-            if not _held_up(turn, route):
+            if not _held_up(turn, route_of(move, stage)):
                 wanted.append((leg, move, stage))
     return wanted
+
+
+def _without_lingering(
+    turn: Turn, wanted: Sequence[tuple[Leg, Movement, Stage]]
+) -> Sequence[tuple[Leg, Movement, Stage]]:
+    """Those that do not wait for company. What is sent for a second time has waited long enough."""
+    ends: dict[Route, dict[JobNumber, datetime]] = {}
+    for leg, move, stage in wanted:
+        if stage is Stage.STAGE_OUT and leg.share is None:
+            ends.setdefault(route_of(move, stage), {})[move.member.number] = _ended_at(turn, move.member.number)
+    lingering = set()
+    for route, jobs in ends.items():
+        until = waits_until(turn.board.plan.stream(route), route, list(jobs.values()))
+        if until is not None and until > turn.clock.now():
+            turn.board.wake_by(until)
+            lingering.add(route)
+    return [each for each in wanted if each[0].share is not None or route_of(each[1], each[2]) not in lingering]
+
+
+def _note_stream(turn: Turn, sent: Draft) -> None:
+    """Remember when the jobs of a batch of outputs ended: by that is told whether others are to be expected."""
+    if sent.route.stage is not Stage.STAGE_OUT or sent.careful:
+        return
+    ends = [_ended_at(turn, number) for number in {move.member.number for move in sent.movements}]
+    stream = joined(turn.board.plan.stream(sent.route), sent.route, ends)
+    if stream is not None:
+        turn.board.plan = turn.board.plan.with_stream(stream)
+
+
+def _ended_at(turn: Turn, number: JobNumber) -> datetime:
+    return turn.shelf.jobs[number].updated_at
 
 
 def _held_up(turn: Turn, route: Route) -> bool:

@@ -19,8 +19,9 @@ from collections.abc import Iterable
 from dataclasses import replace
 from datetime import timedelta
 
-from chalicelib.core.batch import Batch, Draft, Member, by_number, label
+from chalicelib.core.batch import Batch, Member, by_number, label
 from chalicelib.core.desk import LiveBatch, Look
+from chalicelib.core.drafting import Draft
 from chalicelib.core.errors import FarSide, LoginNeeded
 from chalicelib.core.events import LegsClaimed, LegsSettled
 from chalicelib.core.globus_codes import Reach, Verdict, refusal
@@ -72,7 +73,11 @@ def send(turn: Turn, token: AccessToken, wanted: Draft) -> None:
     """Make a batch of the draft and post it."""
     now = turn.clock.now()
     live = LiveBatch(
-        batch=fresh.batch_id(), submission=turn.submissions.submission(token), route=wanted.route, opened_at=now
+        batch=fresh.batch_id(),
+        submission=turn.submissions.submission(token),
+        route=wanted.route,
+        opened_at=now,
+        long=wanted.long,
     )
     turn.board.put(live)
     members = tuple(_claim(turn, live.batch, [move.member for move in wanted.movements]))

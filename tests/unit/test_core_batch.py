@@ -11,19 +11,18 @@ from core_examples import ADA, ARCHIVE, LAB, NOON, THETA, a_document, a_job, a_s
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from chalicelib.core import batch
+from chalicelib.core import drafting
 from chalicelib.core.batch import (
     MOST_LIVE,
     Batch,
-    Draft,
     Member,
     Movement,
     by_number,
-    draft,
     legs_to_stage_in,
     movement,
 )
 from chalicelib.core.desk import Route
+from chalicelib.core.drafting import Draft, draft
 from chalicelib.core.ids import BatchId, CollectionId, JobNumber, SubmissionId, user_tag
 from chalicelib.core.job import Leg, Stage
 from chalicelib.core.paths import Location, overlap
@@ -90,7 +89,7 @@ def test_drafts_keep_to_room_shares_routes_and_their_own_ground(
         shares = {legs[move.member].share for move in each.movements}
         assert len(shares) == 1, "what is tried in halves goes with its like"
         share = shares.pop()
-        assert 0 < len(each.movements) <= (share or batch.MOST_ITEMS)
+        assert 0 < len(each.movements) <= (share or drafting.MOST_ITEMS)
         assert each.careful == (share is not None)
         assert len({move.options for move in each.movements}) == 1, "a task has one list of rules"
         ends = {(move.source.collection, move.destination.collection) for move in each.movements}
@@ -123,7 +122,7 @@ def test_items_of_one_route_go_out_in_one_task() -> None:
 
 
 def test_more_than_a_batch_may_have_goes_in_the_next(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(batch, "MOST_ITEMS", 10)
+    monkeypatch.setattr(drafting, "MOST_ITEMS", 10)
     drafts = draft([staged_in(number, 0) for number in range(1001, 1016)], (), 3)
     assert len(drafts[0].movements) == 10
     assert drafts[0].movements[0].member.number == 1001

@@ -255,3 +255,30 @@ def test_the_user_s_own_tasks_leave_less_room_and_are_no_batch_s() -> None:
     house.globus.foreign = []
     house.live_on()
     assert {job.state for job in house.committed()} == {State.COMPLETED}
+
+
+def test_outputs_of_jobs_that_end_one_after_the_other_share_tasks_and_the_last_is_not_left_waiting() -> None:
+    house = House()
+    house.post(*(a_document(source=None) for _ in range(100)))
+    house.answer_rings()
+    house.agent.take = 1
+    while not all(job.state.final for job in house.committed()):
+        house.clock.turn(seconds=5)
+        house.by_sweep_alone()
+        house.agent.work(3)
+        house.answer_rings()
+    jobs = house.committed()
+    assert {job.state for job in jobs} == {State.COMPLETED}
+    assert len(house.globus.tasks) <= 20
+    assert len(house.globus.calls) <= 0.8 * len(jobs)
+    waits = [job.trail[-1].at - next(mark.at for mark in job.trail if mark.code == "exited") for job in jobs]
+    assert max(waits) < timedelta(seconds=120)
+
+
+def test_the_outputs_of_a_lone_job_wait_for_nobody() -> None:
+    house = House()
+    house.post(a_document(source=None))
+    house.answer_rings()
+    house.agent.work()
+    house.answer_rings()
+    assert len(house.globus.live()) == 1
