@@ -19,7 +19,7 @@ from urllib.parse import parse_qs, urlsplit
 
 from chalicelib.adapters.kms import KmsSeal
 from chalicelib.adapters.memory.desks import MemoryBatches, MemoryBell, MemoryDesks
-from chalicelib.adapters.memory.jobs import MemoryJobs, MemoryPostings, MemorySiteQueue
+from chalicelib.adapters.memory.jobs import MemoryDependants, MemoryJobs, MemoryPostings, MemorySiteQueue
 from chalicelib.adapters.memory.places import MemoryCollections, MemorySites
 from chalicelib.adapters.memory.rows import MemoryRows
 from chalicelib.adapters.memory_logins import MemoryLogins
@@ -127,6 +127,7 @@ def _one_process(globus: GlobusEmulator, clock: TurnedClock, seal: KmsSeal) -> O
     vars(services).update(
         clock=moments,
         _jobs=MemoryJobs(rows, moments),
+        _dependants=MemoryDependants(rows),
         _postings=MemoryPostings(rows),
         _desks=MemoryDesks(rows),
         _batches=MemoryBatches(rows),

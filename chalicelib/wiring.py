@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from chalicelib.core.ports.bell import Bell
     from chalicelib.core.ports.clock import Clock
     from chalicelib.core.ports.desks import Batches, Desks
-    from chalicelib.core.ports.jobs import Jobs, Postings
+    from chalicelib.core.ports.jobs import Dependants, Jobs, Postings
     from chalicelib.core.ports.places import Collections, Sites
     from chalicelib.service.access import Access
     from chalicelib.service.bearers import Inspecting, KnownBearers
@@ -135,6 +135,7 @@ class Services:
         caps = Caps(jobs=self._settings.most_live_jobs, bytes=self._settings.most_live_bytes)
         return PostJobs(
             jobs=self._jobs,
+            dependants=self._dependants,
             postings=self._postings,
             sites=self._sites,
             allowance=Allowance(holdings=HoldingTable(self._jobs_table), caps=caps, clock=self.clock),
@@ -256,6 +257,7 @@ class Services:
             desks=self._desks,
             batches=self._batches,
             jobs=self._jobs,
+            dependants=self._dependants,
             sites=self._sites,
             submissions=transfer,
             tasks=transfer,
@@ -309,6 +311,12 @@ class Services:
         from chalicelib.adapters.dynamodb.jobs import JobTable
 
         return JobTable(self._jobs_table, self.clock, self._settings.retention)
+
+    @cached_property
+    def _dependants(self) -> Dependants:
+        from chalicelib.adapters.dynamodb.jobs import DependantTable
+
+        return DependantTable(self._jobs_table, self.clock, self._settings.retention)
 
     @cached_property
     def _postings(self) -> Postings:

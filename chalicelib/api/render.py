@@ -102,6 +102,8 @@ def waiting_for(seen: Seen, now: datetime) -> frozenset[str]:
         found.add("login")
     if _meets_full_disk(seen):
         found.add("space")
+    if status.parents:
+        found.add("dependency")
     if any(look.paused for look in _looks(seen)):
         found.add("paused_collection")
     at_site = status.state in (State.STAGED, State.QUEUED, State.ACTIVE)
@@ -139,7 +141,13 @@ def story(told: Story) -> Body:
     }
 
 
-_NOTES = {"settled": "task", "queued": "native_id", "hold_placed": "hold"}
+_NOTES = {
+    "settled": "task",
+    "queued": "native_id",
+    "hold_placed": "hold",
+    "dependency_met": "job",
+    "dependency_broken": "job",
+}
 """What the note of an event's mark is."""
 
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from chalicelib.core import paths
+from chalicelib.core.dependencies import MOST_PARENTS, Parent, When
 from chalicelib.core.errors import Fault, Invalid
 from chalicelib.core.holds import Hold, hold_of
 from chalicelib.core.ids import CollectionId, JobNumber, SiteId
@@ -141,6 +142,20 @@ HOLD = Field(
     ),
     default=False,
 )
+_DEPENDS_ON = ListOf(
+    item=Either(
+        first=Integer(least=1, most=10**10 - 1),
+        first_type=int,
+        second=Record(
+            fields={
+                "job": Field(shape=Integer(least=1, most=10**10 - 1), required=True),
+                "when": Field(shape=Choice(words=tuple(When)), default=When.OK.value),
+            }
+        ),
+    ),
+    longest=MOST_PARENTS,
+    describe="Jobs of yours that must end before this one starts; a number alone means afterok",
+)
 _VARIABLE = Text(longest=256, pattern=r"[A-Za-z_][A-Za-z0-9_]*", says="must be a shell variable's name")
 
 SHAPE = Record(
@@ -163,6 +178,7 @@ SHAPE = Record(
         "cleanup": Field(
             shape=Either(first=Flag(), first_type=bool, second=ListOf(item=_PATH, longest=100)), default=False
         ),
+        "depends_on": Field(shape=_DEPENDS_ON, default=()),
         "hold": HOLD,
         "staging": Field(shape=Choice(words=("eager",)), default="eager"),
         "tags": Field(shape=MapOf(key=_NAME, value=Text(longest=256), longest=20), default=None),
@@ -209,6 +225,7 @@ class Document:
     name: str
     site: SiteId
     executable: str
+    depends_on: tuple[Parent, ...]
     hold: Hold | None
     stage_in: tuple[StageIn, ...]
     stage_out: tuple[StageOut, ...]
@@ -244,6 +261,8 @@ def read_document(raw: Json, pointer: str = "") -> Document:
     stage_in = _each(values["stage_in"], f"{pointer}/stage_in", faults, _read_stage_in)
     stage_out = _each(values["stage_out"], f"{pointer}/stage_out", faults, _read_stage_out)
     files = _each(values["files"], f"{pointer}/files", faults, _read_file)
+    parents = _each(values["depends_on"], f"{pointer}/depends_on", faults, _read_parent)
+    _check_parents(parents, f"{pointer}/depends_on", faults)
     _check_targets(stage_out, values, f"{pointer}/stage_out", faults)
     _check_paths(values, pointer, faults)
     _check_processes(values["resources"], f"{pointer}/resources", faults)
@@ -256,6 +275,7 @@ def read_document(raw: Json, pointer: str = "") -> Document:
         name=values["name"],
         site=SiteId(values["site"]),
         executable=values["executable"],
+        depends_on=tuple(parents.values()),
         hold=hold_of(values["hold"]),
         stage_in=tuple(stage_in.values()),
         stage_out=tuple(stage_out.values()),
@@ -358,6 +378,19 @@ def _read_file(entry: Mapping[str, Any], pointer: str, faults: list[Fault]) -> s
         faults.append(Fault(pointer=f"{pointer}/content", detail="is not base64"))
     plain = _checked(faults, f"{pointer}/path", _file_path, entry["path"])
     return plain if isinstance(plain, str) else None
+
+
+def _read_parent(entry: Any, pointer: str, faults: list[Fault]) -> Parent | None:
+    number, when = (entry["job"], entry["when"]) if isinstance(entry, dict) else (entry, When.OK)
+    return None if ABSENT in (number, when) else Parent(number=JobNumber(number), when=When(when))
+
+
+def _check_parents(parents: Mapping[int, Parent], pointer: str, faults: list[Fault]) -> None:
+    seen: set[JobNumber] = set()
+    for index, parent in parents.items():
+        if parent.number in seen:
+            faults.append(Fault(pointer=f"{pointer}/{index}", detail=f"names job {parent.number} a second time"))
+        seen.add(parent.number)
 
 
 def _file_path(text: str) -> str:

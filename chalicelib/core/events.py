@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from chalicelib.core.holds import Hold
-from chalicelib.core.ids import BatchId, TaskId
+from chalicelib.core.ids import BatchId, JobNumber, TaskId
 from chalicelib.core.job import Leg, Outcome, Stage
 
 
@@ -173,6 +173,37 @@ class Canceled(Event):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CancelRequested(Event):
     code = "cancel_requested"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Awaited(Event):
+    """Another job waits for this one's end."""
+
+    code = "awaited"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DependencyMet(Event):
+    """The job that it waited for has ended the right way."""
+
+    code = "dependency_met"
+    parent: JobNumber
+
+    @property
+    def note(self) -> str:
+        return str(self.parent)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DependencyBroken(Event):
+    """The job that it waited for has ended the wrong way: this one will not start."""
+
+    code = "dependency_broken"
+    parent: JobNumber
+
+    @property
+    def note(self) -> str:
+        return str(self.parent)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,8 +12,9 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
+from chalicelib.core.dependencies import Parent
 from chalicelib.core.holds import Hold
-from chalicelib.core.ids import BatchId, JobRef, SiteId
+from chalicelib.core.ids import BatchId, JobNumber, JobRef, SiteId
 from chalicelib.core.journey import Journey
 
 
@@ -50,6 +51,8 @@ FINAL = frozenset({State.COMPLETED, State.FAILED, State.CANCELED})
 class Stage(StrEnum):
     """The part of a job's life that a failure belongs to."""
 
+    DEPENDENCY = "dependency"
+    """It never came so far: a job that it waited for ended the wrong way."""
     STAGE_IN = "stage_in"
     SUBMIT = "submit"
     RUN = "run"
@@ -146,6 +149,12 @@ class Job:
     """The version whose story item holds what the site reported at the exit."""
     cancel_requested: bool = False
     hold: Hold | None = None
+    parents: tuple[Parent, ...] = ()
+    """The jobs that it still waits for."""
+    broken: JobNumber | None = None
+    """The one of them that ended the wrong way."""
+    awaited: bool = False
+    """Another job waits for this one, or did: its end is news for the planner."""
     cleanup: bool = False
     """The document asks for cleanup, and it has not been done."""
     waiting_for: frozenset[str] = frozenset()

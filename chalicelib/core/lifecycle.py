@@ -26,14 +26,18 @@ from datetime import datetime
 from enum import Enum
 from typing import Any
 
+from chalicelib.core.dependencies import Parent
 from chalicelib.core.events import (
     Active,
+    Awaited,
     Canceled,
     CancelRefused,
     CancelRequested,
     Cleaned,
     CleanupRefused,
     Completed,
+    DependencyBroken,
+    DependencyMet,
     Event,
     Exited,
     Failed,
@@ -82,6 +86,9 @@ TABLE: Mapping[State, Mapping[type[Event], State | Past]] = {
         CancelRequested: S.NEW,
         HoldPlaced: S.NEW,
         HoldReleased: S.NEW,
+        Awaited: S.NEW,
+        DependencyMet: S.NEW,
+        DependencyBroken: S.NEW,
     },
     S.STAGE_IN: {
         LegsClaimed: S.STAGE_IN,
@@ -93,6 +100,9 @@ TABLE: Mapping[State, Mapping[type[Event], State | Past]] = {
         CancelRequested: S.STAGE_IN,
         HoldPlaced: S.STAGE_IN,
         HoldReleased: S.STAGE_IN,
+        Awaited: S.STAGE_IN,
+        DependencyMet: S.STAGE_IN,
+        DependencyBroken: S.STAGE_IN,
     },
     S.STAGED: {
         StagedIn: PAST,
@@ -103,10 +113,14 @@ TABLE: Mapping[State, Mapping[type[Event], State | Past]] = {
         Exited: S.STAGE_OUT,
         Rejected: S.FAILED,
         Withdrawn: S.CANCELED,
+        Failed: S.FAILED,
         Canceled: S.CANCELED,
         CancelRequested: S.STAGED,
         HoldPlaced: S.STAGED,
         HoldReleased: S.STAGED,
+        Awaited: S.STAGED,
+        DependencyMet: S.STAGED,
+        DependencyBroken: S.STAGED,
     },
     S.QUEUED: {
         Leased: PAST,
@@ -116,6 +130,7 @@ TABLE: Mapping[State, Mapping[type[Event], State | Past]] = {
         Rejected: S.FAILED,
         Withdrawn: S.CANCELED,
         CancelRequested: S.QUEUED,
+        Awaited: S.QUEUED,
         CancelRefused: S.QUEUED,
     },
     S.ACTIVE: {
@@ -124,6 +139,7 @@ TABLE: Mapping[State, Mapping[type[Event], State | Past]] = {
         Active: S.ACTIVE,
         Exited: S.STAGE_OUT,
         CancelRequested: S.ACTIVE,
+        Awaited: S.ACTIVE,
         CancelRefused: S.ACTIVE,
     },
     S.STAGE_OUT: {
@@ -140,6 +156,7 @@ TABLE: Mapping[State, Mapping[type[Event], State | Past]] = {
         Failed: S.FAILED,
         Canceled: S.CANCELED,
         CancelRequested: S.STAGE_OUT,
+        Awaited: S.STAGE_OUT,
     },
     S.COMPLETED: {
         Completed: PAST,
@@ -189,14 +206,16 @@ def _stale(job: Job, event: Event) -> bool:
         return event.epoch != job.epoch
     if isinstance(event, LegsSettled | LegsReleased):
         return not any(leg.batch == event.batch and leg.status is LegStatus.MOVING for leg in job.legs)
+    if isinstance(event, DependencyMet | DependencyBroken):
+        return job.broken is not None or all(parent.number != event.parent for parent in job.parents)
     return isinstance(event, Leased) and event.epoch < job.epoch
 
 
 def _lived_past(job: Job, event: Event) -> bool:
-    """A final job has nothing more to learn from reports, batches and wishes."""
-    return job.state in FINAL and isinstance(
-        event, Report | LegsSettled | LegsReleased | CancelRequested | HoldPlaced | HoldReleased
-    )
+    """A final job has nothing more to learn from reports, batches, wishes and other jobs."""
+    wish = CancelRequested | HoldPlaced | HoldReleased
+    news = Awaited | DependencyMet | DependencyBroken
+    return job.state in FINAL and isinstance(event, Report | LegsSettled | LegsReleased | wish | news)
 
 
 def _fits(job: Job, event: Event) -> bool:
@@ -215,14 +234,15 @@ def _fits(job: Job, event: Event) -> bool:
             delivered = all(leg.status in (LegStatus.DONE, LegStatus.ABSENT) for leg in job.legs)
             return delivered and job.outcome is Outcome.OK and job.exit_code == 0
         case Failed():
-            return not job.in_flight
+            # What is staged is its site's to submit, unless it has to wait for a job that it waits for in vain.
+            return not job.in_flight and (job.state is not S.STAGED or job.broken is not None)
         case Canceled():
             # Once a site has had a lease, only its own report can say that nothing is left at the scheduler.
             return not job.in_flight and (job.state is not S.STAGED or job.epoch == 0)
         case Withdrawn() | CancelRefused():
             return job.cancel_requested
         case Leased(epoch=epoch):
-            return job.hold is None and epoch in (job.epoch, job.epoch + 1) and epoch > 0
+            return job.hold is None and not job.parents and epoch in (job.epoch, job.epoch + 1) and epoch > 0
         case _:
             return True
 
@@ -320,6 +340,10 @@ def _cancel_refused(job: Job, event: CancelRefused) -> Job:
     return job if job.error == event.code else replace(job, error=event.code, told=job.version + 1)
 
 
+def _others(job: Job, event: DependencyMet) -> tuple[Parent, ...]:
+    return tuple(parent for parent in job.parents if parent.number != event.parent)
+
+
 _APPLY: Mapping[type[Event], Callable[[Job, Any], Job]] = {
     LegsClaimed: _claim,
     LegsReleased: _release,
@@ -337,6 +361,9 @@ _APPLY: Mapping[type[Event], Callable[[Job, Any], Job]] = {
     Completed: lambda job, event: replace(job, waiting_for=frozenset()),
     Failed: _fail,
     Canceled: _cancel,
+    Awaited: lambda job, event: replace(job, awaited=True),
+    DependencyMet: lambda job, event: replace(job, parents=_others(job, event)),
+    DependencyBroken: lambda job, event: replace(job, broken=event.parent, told=job.version + 1),
     CancelRequested: lambda job, event: replace(job, cancel_requested=True),
     HoldPlaced: lambda job, event: replace(job, hold=event.hold, waiting_for=job.waiting_for | {"hold"}),
     HoldReleased: lambda job, event: replace(job, hold=None, waiting_for=job.waiting_for - {"hold"}),
@@ -352,6 +379,8 @@ def faults_of(job: Job) -> list[str]:
         found.append("a job at the site has legs")
     if job.state in (S.QUEUED, S.ACTIVE) and (job.native_id is None or job.epoch == 0):
         found.append("a job at the scheduler has no native id, or no lease brought it there")
+    if job.parents and job.state in (S.QUEUED, S.ACTIVE, S.STAGE_OUT, S.COMPLETED):
+        found.append("a job went on before those that it waits for had ended")
     if (job.state is S.FAILED) != (job.failed_stage is not None):
         found.append("failed_stage belongs to failed jobs, and to all of them")
     if job.state is S.COMPLETED and (job.exit_code != 0 or any(leg.status is LegStatus.FAILED for leg in job.legs)):

@@ -62,6 +62,7 @@ def first_status(document: Document, ref: JobRef, owner: str, index: int, postin
         updated_at=now,
         legs=legs_to_stage_in(document),
         hold=document.hold,
+        parents=document.depends_on,
         cleanup=bool(document.cleanup),
         waiting_for=frozenset() if document.hold is None else frozenset({"hold"}),
         posted=posting,

@@ -18,6 +18,8 @@ RUN_ERRORS = {
     Outcome.LOST: "lost",
 }
 
+_DEPENDENCY = Failed(stage=Stage.DEPENDENCY, error="dependency")
+
 
 def due(job: Job) -> Event | None:
     """The event that is due now by what is stored, if any."""
@@ -25,7 +27,7 @@ def due(job: Job) -> Event | None:
         case State.NEW | State.STAGE_IN:
             return _due_before_run(job)
         case State.STAGED:
-            return Canceled() if job.cancel_requested and job.epoch == 0 else None
+            return _due_at_site(job)
         case State.STAGE_OUT:
             return _due_after_run(job)
         case _:
@@ -51,7 +53,7 @@ def stage_of(job: Job) -> Stage | None:
 
 def abandoned_by(job: Job) -> bool:
     """Whether the job no longer wants what of it is in flight."""
-    return bool(job.in_flight) and job.cancel_requested and _gives_up(job)
+    return bool(job.in_flight) and (job.cancel_requested or job.broken is not None) and _gives_up(job)
 
 
 def _gives_up(job: Job) -> bool:
@@ -59,7 +61,13 @@ def _gives_up(job: Job) -> bool:
     if job.cancel_requested:
         return not (job.state is State.STAGE_OUT and job.outcome is Outcome.CANCELED)
     before_run = job.state in (State.NEW, State.STAGE_IN)
-    return before_run and any(leg.status is LegStatus.FAILED for leg in job.legs)
+    return before_run and (job.broken is not None or any(leg.status is LegStatus.FAILED for leg in job.legs))
+
+
+def _due_at_site(job: Job) -> Event | None:
+    if job.cancel_requested:
+        return Canceled() if job.epoch == 0 else None
+    return _DEPENDENCY if job.broken is not None else None
 
 
 def _due_before_run(job: Job) -> Event | None:
@@ -67,6 +75,8 @@ def _due_before_run(job: Job) -> Event | None:
         return None
     if job.cancel_requested:
         return Canceled()
+    if job.broken is not None:
+        return _DEPENDENCY
     failed = next((leg for leg in job.legs if leg.status is LegStatus.FAILED), None)
     if failed is not None:
         return Failed(stage=Stage.STAGE_IN, error=failed.error or "unknown")

@@ -3,7 +3,8 @@
 Both stores index jobs by this answer and a sync checks it again on the status itself: an index may be stale,
 the status never is. A site has to do with a job in three cases:
 
-* *lease*: it is staged, its user neither holds it nor wants it ended, and no lease on it lasts;
+* *lease*: it is staged, its user neither holds it nor wants it ended, it waits for no other job, and no lease on
+  it lasts;
 * *cancel*: its user wants it ended, and a site has had it, so that only the site can say that nothing of it is
   left at the scheduler;
 * *cleanup*: it is completed, and its directory is to be removed; or it was cancelled before it ran, and so is
@@ -33,7 +34,7 @@ def site_due(job: Job) -> tuple[Kind, datetime] | None:
         return Kind.COMMAND, job.updated_at
     if job.cancel_requested:
         return (Kind.COMMAND, job.updated_at) if _in_site_hands(job) else None
-    if job.state is State.STAGED and job.hold is None:
+    if job.state is State.STAGED and job.hold is None and not job.parents:
         return Kind.LEASE, max(job.updated_at, job.leased_until or job.updated_at)
     return None
 

@@ -118,6 +118,11 @@ class Shelf:
         self.jobs.update({ref.number: job for ref, job in self.jobs_port.get_many(missing).items()})
         self.void(live)
 
+    def admit(self, jobs: Iterable[Job], live: frozenset[BatchId]) -> None:
+        """Take in jobs that were read elsewhere; a claim by a batch that the desk does not name is void."""
+        self.jobs.update({job.ref.number: job for job in jobs})
+        self.void(live)
+
     def void(self, live: frozenset[BatchId]) -> None:
         """Release the claims of batches that the desk does not name."""
         for job in list(self.jobs.values()):

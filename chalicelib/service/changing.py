@@ -14,6 +14,7 @@ from chalicelib.core.job import Job
 from chalicelib.core.lifecycle import transition
 from chalicelib.core.ports.jobs import Jobs, Tale
 from chalicelib.core.progress import due
+from chalicelib.service import fresh
 
 MOST_TRIES = 8
 """A status has few writers: its user, its site and one planner. Losing this often is not a race any more."""
@@ -51,14 +52,21 @@ def change(
 ) -> Job | None:
     """Change a job that was just read, reading it again as often as another writer gets in between.
 
+    The end of a job that others wait for is a fact of its own, whoever brings it about.
+
     :returns: the job as it is now, the same object if nothing had to change; None if it is gone.
     """
     for _ in range(MOST_TRIES):
         changed, tales = walk(job, decide(job), now, settle=settle)
-        if changed is job or jobs.save(changed, was=job.version, tales=tales, fact=fact(changed)):
+        if changed is job or jobs.save(changed, was=job.version, tales=tales, fact=fact(changed) or _end(job, changed)):
             return changed
         again = jobs.get(job.ref)
         if again is None:
             return None
         job = again
     raise FarSide("dynamodb", "contention", f"job {job.ref} changes too often to be saved", transient=True)
+
+
+def _end(was: Job, job: Job) -> InboxItem | None:
+    ends = job.awaited and job.state.final and not was.state.final
+    return fresh.inbox_item(job.updated_at, (job.ref.number,)) if ends else None

@@ -22,6 +22,7 @@ from chalicelib.core.ports.places import Sites
 from chalicelib.core.sites import Site
 from chalicelib.service import fresh
 from chalicelib.service.changing import Step, change
+from chalicelib.service.commitment import committed
 from chalicelib.service.outlooks import Outlooks, Prospect
 
 
@@ -122,16 +123,10 @@ class ManageJobs:
         return job
 
     def _committed(self, user: UserId, page: Page) -> list[Job]:
-        keys = {job.posted for job in page.jobs if job.posted is not None}
-        found = {key: self.postings.find(user, key) for key in keys}
-        good = {key for key, posting in found.items() if posting is not None and posting.committed}
-        return [job for job in page.jobs if job.posted is None or job.posted in good]
+        return committed(self.postings, user, page.jobs)
 
     def _is_committed(self, job: Job) -> bool:
-        if job.posted is None:
-            return True
-        posting = self.postings.find(job.ref.user, job.posted)
-        return posting is not None and posting.committed
+        return bool(committed(self.postings, job.ref.user, [job]))
 
     def _prospects(self, user: UserId, jobs: Sequence[tuple[Job, Site | None]]) -> Mapping[JobNumber, Prospect]:
         live = [(job, site) for job, site in jobs if not job.state.final]

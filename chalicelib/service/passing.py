@@ -22,13 +22,14 @@ from chalicelib.core.job import Job, Leg, Stage
 from chalicelib.core.polling import FIRST_RETRY, interval, is_due, next_look, rest
 from chalicelib.core.ports.clock import Clock
 from chalicelib.core.ports.desks import Batches, Desks
-from chalicelib.core.ports.jobs import Jobs
+from chalicelib.core.ports.jobs import Dependants, Jobs
 from chalicelib.core.ports.places import Sites
 from chalicelib.core.ports.transfer import Submissions, Tasks
 from chalicelib.core.progress import abandoned_by, due, plannable, stage_of
 from chalicelib.core.tokens import AccessToken
 from chalicelib.service import fresh
 from chalicelib.service.board import Board, OutOfTime, Shelf, Turn
+from chalicelib.service.depending import settle_dependencies
 from chalicelib.service.observing import observe, withdraw
 from chalicelib.service.submitting import UNAUTHORIZED, destinations, drop_unfrozen, resume, send
 from chalicelib.service.watching import Watching
@@ -61,6 +62,7 @@ class Passing:
     desks: Desks
     batches: Batches
     jobs: Jobs
+    dependants: Dependants
     sites: Sites
     submissions: Submissions
     tasks: Tasks
@@ -97,6 +99,7 @@ class Passing:
             board.keep(replace(board.plan, need=None))
         shelf.load(_named(inbox), board.live())
         drop_unfrozen(turn)
+        settle_dependencies(turn, self.jobs, self.dependants)
         for job in list(shelf.jobs.values()):
             turn.check_time()
             if due(job) is not None:
@@ -256,7 +259,8 @@ def _held_up(turn: Turn, route: Route) -> bool:
 
 def _wants_more(job: Job) -> bool:
     """Whether the planner is not done with the job: an end that it asked for may not have been carried out."""
-    return plannable(job) or due(job) is not None or abandoned_by(job)
+    unjudged = bool(job.parents) and job.posted is not None  # its parents do not find it before its first change
+    return plannable(job) or due(job) is not None or abandoned_by(job) or unjudged
 
 
 def _named(inbox: Iterable[InboxItem]) -> tuple[JobNumber, ...]:

@@ -5,12 +5,13 @@ The order makes it whole or nothing, and safe to repeat:
 1. validate everything; nothing is written for a request with a fault;
 2. take numbers, check the caps (``service.allowance``), and put the posting under the idempotency key: it names
    the numbers;
-3. put each document and first status, if absent;
-4. note the places that outputs go to; a place that a live job writes to is a conflict. The rows come first, so
+3. write for whom its jobs wait: the edges, and on each of those jobs that somebody waits for it;
+4. put each document and first status, if absent;
+5. note the places that outputs go to; a place that a live job writes to is a conflict. The rows come first, so
    that whoever finds a note finds its job as well;
-5. in one transaction: the posting is committed, the inbox names the jobs, the desk is woken, and
+6. in one transaction: the posting is committed, the inbox names the jobs, the desk is woken, and
    its tally is raised, if it leaves room;
-6. ring.
+7. ring.
 
 Rows without a committed posting are nobody's jobs: they are not shown and never planned. A repeat under the
 same key finds the posting and goes on from step 3 with the same numbers.
@@ -27,10 +28,11 @@ from chalicelib.core.document import Document
 from chalicelib.core.errors import Conflict, FarSide, Fault, InFlight, Invalid
 from chalicelib.core.holdings import Holding
 from chalicelib.core.ids import JobNumber, JobRef, SiteId
+from chalicelib.core.job import Job
 from chalicelib.core.keys import Caller
 from chalicelib.core.ports.bell import Bell
 from chalicelib.core.ports.clock import Clock
-from chalicelib.core.ports.jobs import Commit, Jobs, Posting, Postings
+from chalicelib.core.ports.jobs import Commit, Dependants, Jobs, Posting, Postings
 from chalicelib.core.ports.places import Sites
 from chalicelib.core.posting import (
     IN_FLIGHT,
@@ -44,6 +46,7 @@ from chalicelib.core.posting import (
 from chalicelib.core.sites import Site, check_for_site
 from chalicelib.service import fresh
 from chalicelib.service.allowance import Allowance
+from chalicelib.service.awaiting import note_dependants, parents_of
 from chalicelib.service.outlooks import Outlooks, Prospect
 
 _TRIES = 5
@@ -64,6 +67,7 @@ class PostJobs:
     """Takes jobs on."""
 
     jobs: Jobs
+    dependants: Dependants
     postings: Postings
     sites: Sites
     allowance: Allowance
@@ -81,6 +85,7 @@ class PostJobs:
         """
         documents = read_documents(raw)
         sites = self._check_sites(caller, documents, many=isinstance(raw, dict) and "jobs" in raw)
+        parents = self._check_parents(caller, documents, many=isinstance(raw, dict) and "jobs" in raw)
         now = self.clock.now()
         adds = Holding(jobs=len(documents), bytes=sum(document_size(document.raw) for document in documents))
         posting, mine = self._begin(caller, raw, key, adds, now)
@@ -94,6 +99,8 @@ class PostJobs:
             return Posted(jobs=answer, replayed=True, prospects=prospects)
         if not mine and now - posting.started_at < IN_FLIGHT:
             raise InFlight
+        edges = [(parent.number, job.ref.number) for job, _ in rows for parent in job.parents]
+        note_dependants(self.dependants, self.jobs, self.clock, parents, edges)
         self.postings.put_rows(rows)
         self._note_targets(caller, posting, documents, now)
         self._commit(posting, adds)
@@ -130,6 +137,17 @@ class PostJobs:
         if faults:
             raise Invalid(tuple(faults))
         return sites
+
+    def _check_parents(self, caller: Caller, documents: Sequence[Document], *, many: bool) -> Mapping[JobNumber, Job]:
+        """The jobs that the documents wait for: the caller's own, live or ended."""
+        if not any(document.depends_on for document in documents):
+            return {}
+        faults: list[Fault] = []
+        pointers = [f"/jobs/{index}" if many else "" for index in range(len(documents))]
+        found = parents_of(self.jobs, self.postings, caller.user, documents, pointers, faults)
+        if faults:
+            raise Invalid(tuple(faults))
+        return found
 
     def _begin(
         self, caller: Caller, raw: object, key: str | None, adds: Holding, now: datetime

@@ -154,7 +154,7 @@ class Syncing:
             # Not log.exception: the cause tells the job's whole story, and the stack would add only this file.
             log.error("report refused", extra={"fields": {"site": site.id, "cause": str(bug)}})  # noqa: TRY400
             return Answer(report=report, result="refused", detail=f"{report.event} cannot follow {job.state}")
-        if changed is not None and changed.state is State.STAGE_OUT:
+        if changed is not None and (changed.state is State.STAGE_OUT or (changed.state.final and changed.awaited)):
             rung.add(job.ref.user)
         return Answer(report=report, result="recorded")
 

@@ -15,7 +15,7 @@ from transfer_twin import TransferTwin
 
 from chalicelib.adapters.memory.desks import MemoryBatches, MemoryBell, MemoryDesks
 from chalicelib.adapters.memory.holdings import MemoryHoldings
-from chalicelib.adapters.memory.jobs import MemoryJobs, MemoryPostings, MemorySiteQueue
+from chalicelib.adapters.memory.jobs import MemoryDependants, MemoryJobs, MemoryPostings, MemorySiteQueue
 from chalicelib.adapters.memory.places import MemoryCollections, MemorySites
 from chalicelib.adapters.memory.rows import MemoryRows
 from chalicelib.adapters.memory_logins import MemoryLogins
@@ -178,6 +178,7 @@ class House:
         self.desks = cast(MemoryDesks, Gated(MemoryDesks(self.rows), "desks", self))
         self.batches = cast(MemoryBatches, Gated(MemoryBatches(self.rows), "batches", self))
         self.jobs = cast(MemoryJobs, Gated(MemoryJobs(self.rows, self.clock), "jobs", self))
+        self.dependants = cast(MemoryDependants, Gated(MemoryDependants(self.rows), "dependants", self))
         self.postings = cast(MemoryPostings, Gated(MemoryPostings(self.rows), "postings", self))
         self.holdings = cast(MemoryHoldings, Gated(MemoryHoldings(self.rows), "holdings", self))
         self.bell = cast(MemoryBell, Gated(self.rung, "bell", self))
@@ -203,6 +204,7 @@ class House:
             desks=self.desks,
             batches=self.batches,
             jobs=self.jobs,
+            dependants=self.dependants,
             sites=self.sites,
             submissions=transfer,
             tasks=transfer,
@@ -217,6 +219,7 @@ class House:
         outlooks = Outlooks(profiles=self.logins, collections=self.collections, expected=self.expected)
         self.post_jobs = PostJobs(
             jobs=self.jobs,
+            dependants=self.dependants,
             postings=self.postings,
             sites=self.sites,
             allowance=Allowance(holdings=self.holdings, caps=self.caps, clock=self.clock),

@@ -13,12 +13,15 @@ from hypothesis import strategies as st
 from chalicelib.core.document import Document
 from chalicelib.core.events import (
     Active,
+    Awaited,
     Canceled,
     CancelRefused,
     CancelRequested,
     Cleaned,
     CleanupRefused,
     Completed,
+    DependencyBroken,
+    DependencyMet,
     Event,
     Exited,
     Failed,
@@ -35,7 +38,7 @@ from chalicelib.core.events import (
     Withdrawn,
 )
 from chalicelib.core.holds import Hold
-from chalicelib.core.ids import BatchId, TaskId
+from chalicelib.core.ids import BatchId, JobNumber, TaskId
 from chalicelib.core.job import FINAL, Job, Leg, LegStatus, Outcome, Stage, State
 from chalicelib.core.lifecycle import LONGEST_TRAIL, PAST, TABLE, IllegalTransition, allows, faults_of, transition
 from chalicelib.core.outputs import Found, legs_at_exit
@@ -75,6 +78,7 @@ DOCUMENTS = [
         stage_out=[an_output("a/"), an_output("b/", when=["on_cancel", "on_error"]), an_output("c/", optional=True)],
         hold=True,
     ),
+    a_document(stage_in=[an_input()], depends_on=[1000, {"job": 999, "when": "afterany"}]),
 ]
 
 
@@ -135,9 +139,10 @@ class Life:
         moved: tuple[Event, ...] = (claimed, settled) if everything else ()
         leased = Leased(epoch=1, until=self.now + 10 * MINUTE)
         run = (leased, Queued(epoch=1, native_id="7"), Active(epoch=1, native_id="7"))
-        for event in (*moved, StagedIn(), HoldReleased(), *run)[:age]:
+        met = [DependencyMet(parent=parent.number) for parent in self.job.parents]
+        for event in (*moved, *met, StagedIn(), HoldReleased(), *run)[:age]:
             assert self.tell(event)
-        if age > 7:
+        if age > 7 and self.job.epoch:
             self.see_it_ended()
 
     # The planner.
@@ -178,6 +183,22 @@ class Life:
             assert self.tell(event)
             assert self.job is not before, "what is due makes a difference"
         raise AssertionError("what is due has no end")
+
+    # The jobs that it waits for, and those that wait for it.
+
+    def hear_of_a_parent(self) -> None:
+        if self.job.parents and self.job.state not in FINAL:
+            parent = self.data.draw(st.sampled_from(self.job.parents))
+            kind = DependencyBroken if self.data.draw(RARELY) else DependencyMet
+            assert self.tell(kind(parent=parent.number))
+        before = self.job
+        assert self.tell(DependencyMet(parent=JobNumber(7)))
+        assert self.tell(DependencyBroken(parent=JobNumber(7)))
+        assert self.job is before, "what is no parent of it means nothing to it"
+
+    def be_awaited(self) -> None:
+        assert self.tell(Awaited())
+        assert self.job.awaited or self.job.state in FINAL
 
     # The site.
 
@@ -268,7 +289,7 @@ class Life:
         assert not (job.state.final and (due(job) or plannable(job)))
         assert not (job.in_flight and due(job)), "what is due waits for what is in flight"
         assert not (due(job) and plannable(job))
-        assert not abandoned_by(job) or job.cancel_requested
+        assert not abandoned_by(job) or job.cancel_requested or job.broken
         self.check_it_is_not_stuck()
 
     def check_it_is_not_stuck(self) -> None:
@@ -278,7 +299,7 @@ class Life:
         if moves_data:
             assert due(job) is not None or plannable(job) or job.in_flight or rests(job)
         if job.state is State.STAGED:
-            assert due(job) is not None or site_due(job) is not None or job.hold is not None
+            assert due(job) is not None or site_due(job) is not None or job.hold is not None or job.parents
         if job.cancel_requested and not job.state.final:
             told = site_due(job)
             outputs = job.state is State.STAGE_OUT and job.outcome is Outcome.CANCELED and plannable(job)
@@ -303,6 +324,7 @@ STEPS = (
         Life.hear_of_another_lease,
         Life.hear_again_what_was_heard_before,
     ),
+    *(Life.hear_of_a_parent, Life.hear_of_a_parent, Life.be_awaited),
     *(Life.cancel, Life.hold_or_release, Life.hold_or_release, Life.say_what_is_out_of_place),
 )
 

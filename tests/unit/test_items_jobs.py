@@ -21,6 +21,7 @@ from chalicelib.adapters.dynamodb.job_items import (
     write_tale,
 )
 from chalicelib.core import lifecycle as life
+from chalicelib.core.dependencies import MOST_PARENTS, Parent, When
 from chalicelib.core.holds import Hold
 from chalicelib.core.ids import BatchId, CollectionId, JobNumber, JobRef, SiteId, TaskId, UserId
 from chalicelib.core.job import Job, Leg, LegStatus, Mark, Outcome, Stage, State
@@ -83,6 +84,11 @@ jobs = st.builds(
     exited=st.none() | counts,
     cancel_requested=st.booleans(),
     hold=st.none() | st.sampled_from(Hold),
+    parents=st.lists(
+        st.builds(Parent, number=counts.map(JobNumber), when=st.sampled_from(When)), max_size=MOST_PARENTS
+    ).map(tuple),
+    broken=st.none() | counts.map(JobNumber),
+    awaited=st.booleans(),
     cleanup=st.booleans(),
     waiting_for=st.frozensets(words, max_size=4),
     posted=st.none() | words,

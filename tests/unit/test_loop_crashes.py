@@ -147,6 +147,16 @@ def holds_and_releases(house: House) -> None:
         house.manage.release(ADA, JobNumber(1001))
 
 
+def posts_a_parent(house: House) -> None:
+    house.post(a_document())
+
+
+def posts_a_failing_parent_and_its_child(house: House) -> None:
+    with_an_exit_code(house)
+    house.post(a_document(source=None, results=False))
+    house.post(a_document(depends_on=[1001]))
+
+
 def without_consent(house: House) -> None:
     house.globus.without_consent = {LAB}
 
@@ -249,6 +259,17 @@ SCENARIOS = {
     ),
     "staging held, released and held again": Scenario(
         [a_document(hold="staging"), a_document()], {1001: DONE, 1002: DONE}, meanwhile=holds_and_releases
+    ),
+    "a job that waits for another": Scenario(
+        [a_document(depends_on=[1001]), a_document(depends_on=[{"job": 1001, "when": "afternotok"}])],
+        {1001: DONE, 1002: DONE, 1003: FAILED},
+        before=posts_a_parent,
+    ),
+    "a chain whose first job fails while the others move": Scenario(
+        [a_document(depends_on=[1002]), a_document(depends_on=[1002, 1001], results=False)],
+        {1001: FAILED, 1002: FAILED, 1003: FAILED, 1004: FAILED},
+        before=posts_a_failing_parent_and_its_child,
+        takes=timedelta(hours=5),
     ),
     "one of two in a task is cancelled": Scenario(
         [a_document(), a_document()], {1001: GONE, 1002: DONE}, meanwhile=on_state(State.STAGE_IN), takes=SLOW

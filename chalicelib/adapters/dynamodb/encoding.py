@@ -67,6 +67,11 @@ def tale_sk(number: int, version: int) -> str:
     return f"T#{number:010d}#{version:08d}"
 
 
+def edge_sk(parent: int, child: int | None) -> str:
+    """The key of an edge; without a child, what all of the parent's begin with."""
+    return f"E#{parent:010d}#" + ("" if child is None else f"{child:010d}")
+
+
 def number_of(sk: str) -> JobNumber:
     """The job's number in a J#, D# or T# key."""
     return JobNumber(int(sk.split("#", 2)[1]))

@@ -6,7 +6,8 @@ and trail as JSON arrays, the trail's moments as microseconds since the job's cr
 
     v schema · n version · r revision · s state · si site · ow owner · na name · ix index · c created_at
     u updated_at · l legs · e epoch · lu leased_until · ni native_id · oc outcome · x exit_code · fs failed_stage
-    er error · to told · xd exited · cr cancel_requested · h hold · cl cleanup · w waiting_for · p posted
+    er error · to told · xd exited · cr cancel_requested · h hold · cl cleanup
+    pa parents · bk broken · aw awaited · w waiting_for · p posted
     t trail · tg tags · j journey · b size · expires · site_bucket, site_due: the keys of the index ``site``
 """
 
@@ -21,6 +22,7 @@ from typing import Any
 from chalicelib.adapters.dynamodb.encoding import (
     SCHEMA,
     document_sk,
+    edge_sk,
     expiry,
     job_sk,
     json_text,
@@ -33,8 +35,9 @@ from chalicelib.adapters.dynamodb.encoding import (
     tale_sk,
     words_expire,
 )
+from chalicelib.core.dependencies import Parent, When
 from chalicelib.core.holds import Hold
-from chalicelib.core.ids import BatchId, CollectionId, JobRef, SiteId, UserId
+from chalicelib.core.ids import BatchId, CollectionId, JobNumber, JobRef, SiteId, UserId
 from chalicelib.core.job import Job, Leg, LegStatus, Mark, Outcome, Stage, State
 from chalicelib.core.journey import Journey
 from chalicelib.core.ports.jobs import Tale
@@ -100,6 +103,9 @@ def write_job(job: Job, retention: timedelta) -> dict[str, Any]:
         "xd": job.exited,
         "cr": job.cancel_requested or None,
         "h": None if job.hold is None else job.hold.value,
+        "pa": json_text([[parent.number, parent.when.value] for parent in job.parents]) if job.parents else None,
+        "bk": job.broken,
+        "aw": job.awaited or None,
         "cl": job.cleanup or None,
         "w": json_text(sorted(job.waiting_for)) if job.waiting_for else None,
         "p": job.posted,
@@ -140,6 +146,9 @@ def read_job(item: Mapping[str, Any], now: datetime) -> Job | None:
         exited=item.get("xd"),
         cancel_requested=item.get("cr", False),
         hold=_read_hold(item.get("h")),
+        parents=tuple(Parent(number=number, when=When(when)) for number, when in json.loads(item.get("pa", "[]"))),
+        broken=item.get("bk"),
+        awaited=item.get("aw", False),
         cleanup=item.get("cl", False),
         waiting_for=frozenset(json.loads(item.get("w", "[]"))),
         posted=item.get("p"),
@@ -158,6 +167,14 @@ def write_document(ref: JobRef, revision: int, document: Mapping[str, Any], expi
 def read_document(item: Mapping[str, Any]) -> Mapping[str, Any]:
     found: dict[str, Any] = json.loads(item["doc"])
     return found
+
+
+def write_edge(user: UserId, parent: JobNumber, child: JobNumber, expires: int) -> dict[str, Any]:
+    return {**key(user, edge_sk(parent, child)), "v": SCHEMA, "expires": expires}
+
+
+def read_edge(item: Mapping[str, Any]) -> JobNumber:
+    return JobNumber(int(item["sk"].rpartition("#")[2]))
 
 
 def write_tale(ref: JobRef, tale: Tale, written: datetime, retention: timedelta) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from itertools import islice
 from typing import Any
 
 from chalicelib.adapters.dynamodb import desk_items, job_items
-from chalicelib.adapters.dynamodb.encoding import document_sk, job_sk, key, number_of, tale_sk
+from chalicelib.adapters.dynamodb.encoding import document_sk, edge_sk, job_sk, key, number_of, tale_sk, words_expire
 from chalicelib.adapters.dynamodb.expressions import Piece
 from chalicelib.adapters.dynamodb.table import Refused, Table
 from chalicelib.core.desk import InboxItem
@@ -86,6 +86,23 @@ class JobTable:
     def tale(self, ref: JobRef, version: int) -> Tale | None:
         found = self._table.get(key(ref.user, tale_sk(ref.number, version)))
         return None if found is None else job_items.read_tale(found)
+
+
+class DependantTable:
+    """``core.ports.jobs.Dependants`` in DynamoDB: ``E#<parent>#<child>`` in the user's partition."""
+
+    def __init__(self, table: Table, clock: Clock, retention: timedelta) -> None:
+        self._table, self._clock, self._retention = table, clock, retention
+
+    def note(self, user: UserId, edges: Sequence[tuple[JobNumber, JobNumber]]) -> None:
+        expires = words_expire(self._clock.now(), self._retention)
+        self._table.fill([job_items.write_edge(user, parent, child, expires) for parent, child in dict.fromkeys(edges)])
+
+    def of(self, parent: JobRef) -> Sequence[JobNumber]:
+        within = Piece(
+            "#user = :user AND begins_with(#sk, :its)", {"user": parent.user, "its": edge_sk(parent.number, None)}
+        )
+        return [job_items.read_edge(item) for item in self._table.query(within)]
 
 
 class SiteQueueIndex:

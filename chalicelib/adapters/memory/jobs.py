@@ -80,6 +80,22 @@ class MemoryJobs:
         return None if row.expires is not None and row.expires <= self._clock.now() else row.job
 
 
+class MemoryDependants:
+    """``core.ports.jobs.Dependants`` in memory."""
+
+    def __init__(self, rows: MemoryRows) -> None:
+        self._rows = rows
+
+    def note(self, user: UserId, edges: Sequence[tuple[JobNumber, JobNumber]]) -> None:
+        with self._rows.writing():
+            for parent, child in edges:
+                self._rows.edges.setdefault(JobRef(user=user, number=parent), set()).add(child)
+
+    def of(self, parent: JobRef) -> Sequence[JobNumber]:
+        with self._rows.lock:
+            return sorted(self._rows.edges.get(parent, ()))
+
+
 class MemoryPostings:
     """``core.ports.jobs.Postings`` in memory."""
 

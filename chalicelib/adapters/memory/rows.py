@@ -72,6 +72,7 @@ class MemoryRows:
         self.inbox: dict[tuple[UserId, str], InboxItem] = {}
         self.batches: dict[tuple[UserId, BatchId], Batch] = {}
         self.postings: dict[tuple[UserId, str], Posting] = {}
+        self.edges: dict[JobRef, set[JobNumber]] = {}
         self.targets: dict[tuple[UserId, str], JobNumber] = {}
         self.sites: dict[SiteId, Site] = {}
         self.collections: dict[CollectionId, CollectionFacts] = {}

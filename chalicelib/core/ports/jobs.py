@@ -120,6 +120,18 @@ class Jobs(Protocol):
         ...
 
 
+class Dependants(Protocol):
+    """Which jobs of a user wait for which others of theirs: edges from a parent to its children."""
+
+    def note(self, user: UserId, edges: Sequence[tuple[JobNumber, JobNumber]]) -> None:
+        """Put each (parent, child). On return all are there. Safe to repeat."""
+        ...
+
+    def of(self, parent: JobRef) -> Sequence[JobNumber]:
+        """Return the children of a job; some may never have been committed."""
+        ...
+
+
 class Postings(Protocol):
     """The commit of a POST: see ``service.posting`` for the order of the calls."""
 

@@ -15,18 +15,18 @@ from store_samples import NOON, TEMPLATE
 
 from chalicelib.adapters.dynamodb.desks import BatchTable, DeskTable
 from chalicelib.adapters.dynamodb.holdings import HoldingTable
-from chalicelib.adapters.dynamodb.jobs import JobTable, SiteQueueIndex
+from chalicelib.adapters.dynamodb.jobs import DependantTable, JobTable, SiteQueueIndex
 from chalicelib.adapters.dynamodb.places import CollectionTable, SiteTable
 from chalicelib.adapters.dynamodb.postings import PostingTable
 from chalicelib.adapters.dynamodb.table import Table
 from chalicelib.adapters.memory.desks import MemoryBatches, MemoryDesks
 from chalicelib.adapters.memory.holdings import MemoryHoldings
-from chalicelib.adapters.memory.jobs import MemoryJobs, MemoryPostings, MemorySiteQueue
+from chalicelib.adapters.memory.jobs import MemoryDependants, MemoryJobs, MemoryPostings, MemorySiteQueue
 from chalicelib.adapters.memory.places import MemoryCollections, MemorySites
 from chalicelib.adapters.memory.rows import MemoryRows
 from chalicelib.core.ports.desks import Batches, Desks
 from chalicelib.core.ports.holdings import Holdings
-from chalicelib.core.ports.jobs import Jobs, Postings, SiteQueue
+from chalicelib.core.ports.jobs import Dependants, Jobs, Postings, SiteQueue
 from chalicelib.core.ports.places import Collections, Sites
 from emulators.aws.dynamodb_local import DynamoDBLocal, missing
 from emulators.aws.locked import locked_moto
@@ -57,6 +57,7 @@ class Stores:
     jobs: Jobs
     postings: Postings
     holdings: Holdings
+    dependants: Dependants
     site_queue: SiteQueue
     desks: Desks
     batches: Batches
@@ -70,6 +71,7 @@ def in_memory(lag: int = 0) -> Stores:
     return Stores(
         clock=clock,
         jobs=MemoryJobs(rows, clock, RETENTION),
+        dependants=MemoryDependants(rows),
         postings=MemoryPostings(rows),
         holdings=MemoryHoldings(rows),
         site_queue=MemorySiteQueue(rows),
@@ -87,6 +89,7 @@ def in_dynamodb(client: Any, tables: dict[str, str], catch_up: Callable[[], None
     return Stores(
         clock=clock,
         jobs=JobTable(jobs, clock, RETENTION),
+        dependants=DependantTable(jobs, clock, RETENTION),
         postings=PostingTable(jobs, clock, RETENTION),
         holdings=HoldingTable(jobs),
         site_queue=SiteQueueIndex(jobs),

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 from chalicelib.core.batch import Batch, Member
 from chalicelib.core.consent import LoginReason, SessionDemand
+from chalicelib.core.dependencies import Parent, When
 from chalicelib.core.desk import InboxItem, LiveBatch, LoginNeed, Look, Plan, Route, Trouble
 from chalicelib.core.holds import Hold
 from chalicelib.core.ids import BatchId, CollectionId, JobNumber, JobRef, SiteId, SubmissionId, TaskId, UserId
@@ -81,6 +82,9 @@ def a_full_job(at: JobRef) -> Job:
         exited=10,
         cancel_requested=True,
         hold=Hold.STAGING,
+        parents=(Parent(number=JobNumber(1002)), Parent(number=JobNumber(1003), when=When.NOT_OK)),
+        broken=JobNumber(1003),
+        awaited=True,
         cleanup=True,
         waiting_for=frozenset({"slot", "space"}),
         posted="d1g3st",
