@@ -140,6 +140,8 @@ class Work:
                 directory.link(link.path, link.target, self._config.policy.roots)
             for path in (lease.output_path, lease.error_path):
                 directory.make_parents(path)
+            if lease.stdin_path is not None and directory.count(lease.stdin_path)[0] != "file":
+                raise DirectoryRefused(f"file {lease.stdin_path} not found, or is not a file")
             text = render(
                 lease,
                 directory=directory.path,

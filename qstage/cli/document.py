@@ -9,12 +9,13 @@ from __future__ import annotations
 import base64
 import posixpath
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from qstage.cli import staging
 from qstage.cobalt.job import Qsub
+from qstage.cobalt.starter import starter
 
 LARGEST_SCRIPT = 128 * 1024
 """Bytes. A document may have 256 KB, and base64 needs a third more."""
@@ -31,12 +32,12 @@ _NO_MEANING = {
     "disable_preboot": "--disable_preboot is for Blue Gene partitions",
     "user_list": "--run_users: a job belongs to the one who submits it",
     "run_project": "--run_project: a job belongs to the one who submits it",
-    "cwd": "--cwd: every job has a directory of its own at the site; its inputs are staged into it",
-    "cobalt_log_file": "--debuglog: qstage keeps the log of a job itself; read it with: qstage story ID",
-    "umask": "--umask: say umask in the script",
     "dependencies": "--dependencies: qstage cannot make a job wait for another yet",
-    "notify": "--notify: qstage cannot send mail yet; qstage wait ID waits for a job",
 }
+_STARTER = "qsub-start.sh"
+"""The script that travels with a job whose line says a directory, an umask or a log; see ``qstage.cobalt.starter``."""
+_EMAIL = re.compile(r"[^\s@<>]+@[^\s@<>]+")
+_EXPANDED = re.compile(r"\$(jobid|COBALT_JOBID)\b")
 
 
 class Unmapped(ValueError):
@@ -60,10 +61,17 @@ class Extras:
     stage_out: tuple[dict[str, Any], ...] = ()
     tags: dict[str, str] = field(default_factory=dict)
     cleanup: bool = False
+    longest: int | None = None
+    """Minutes that ``-t 0`` stands for at the site; None where nobody has said."""
 
 
 def read_extras(
-    job: Qsub, *, collection: Callable[[str], str], default_site: str | None, read_file: Callable[[str], str]
+    job: Qsub,
+    *,
+    collection: Callable[[str], str],
+    default_site: str | None,
+    longest: Mapping[str, int],
+    read_file: Callable[[str], str],
 ) -> Extras:
     """Gather our own options: the script's ``#QSTAGE`` lines first, then the command line's."""
     words = [staging.read_directive(line) for line in job.own_lines]
@@ -76,8 +84,10 @@ def read_extras(
         elif name == "from-list" and value is not None:
             inputs += staging.read_list(read_file(value), collection)
     outputs = [staging.read_stage_out(value, collection) for name, value in words if name == "stage-out" and value]
+    site = sites[-1] if sites else default_site
     return Extras(
-        site=sites[-1] if sites else default_site,
+        site=site,
+        longest=longest.get(site or ""),
         stage_in=tuple(inputs),
         stage_out=tuple(outputs),
         tags=staging.read_tags([value for name, value in words if name == "tag" and value]),
@@ -96,35 +106,71 @@ def make_document(job: Qsub, extras: Extras, script: Script | None) -> dict[str,
         "executable": script.name if script else job.command,
         "arguments": list(job.args),
         "resources": {"node_count": job.nodes} | ({"process_count": job.procs} if job.procs else {}),
-        "attributes": _attributes(job),
+        "attributes": _attributes(job, extras.longest),
     }
-    if script is not None:
-        document["files"] = [_shipped(script)]
+    files = [_shipped(script)] if script is not None else []
+    if {"umask", "cwd"} & job.given or job.cobalt_log_file is not None:
+        files.append(_started(document["executable"], job))
+        document["executable"] = _STARTER
+    if files:
+        document["files"] = files
     paths = {"stdin_path": job.inputfile, "stdout_path": job.outputpath, "stderr_path": job.errorpath}
     document |= {name: _inside(name, path) for name, path in paths.items() if path is not None}
     optional: Sequence[tuple[str, Any]] = (
-        ("environment", dict(job.envs)),
+        ("environment", {name: _unexpanded("--env", value) for name, value in job.envs.items()}),
         ("stage_in", list(extras.stage_in)),
         ("stage_out", list(extras.stage_out)),
         ("tags", extras.tags),
         ("hold", job.user_hold),
         ("cleanup", extras.cleanup),
+        ("notify", _notify(job)),
     )
     return document | {name: value for name, value in optional if value}
 
 
 def _refuse(job: Qsub) -> None:
     for dest, words in _NO_MEANING.items():
-        if dest in job.given:
+        if dest in job.given and not (dest == "dependencies" and _frees(job)):
             raise Unmapped(words)
     if job.mode not in (None, "script"):
         raise Unmapped(_NO_MEANING["interactive"] if job.mode == "interactive" else f"--mode {job.mode}: only script")
-    if job.walltime < 1:
-        raise Unmapped("-t 0: say how many minutes the job needs; qstage does not know the queue's maximum")
+
+
+def _frees(job: Qsub) -> bool:
+    """Whether ``--dependencies`` says that there are none."""
+    return (job.dependencies or "").lower() == "none"
+
+
+def _started(command: str, job: Qsub) -> dict[str, str]:
+    """The script that starts the command as the line says: in what directory, under what umask, with what log."""
+    text = starter(
+        command,
+        umask=job.umask if "umask" in job.given else None,
+        cwd=job.cwd if "cwd" in job.given else None,
+        log=None if job.cobalt_log_file is None else _inside("cobalt_log_file", job.cobalt_log_file),
+        argv=[word for word in job.argv if word != "--dry-run"],  # which prints just what would be sent without it
+    )
+    return {"path": _STARTER, "content": text, "mode": "0755"}
+
+
+def _notify(job: Qsub) -> dict[str, str]:
+    if job.notify is None:
+        return {}
+    if not _EMAIL.fullmatch(job.notify):
+        raise Unmapped(f"-M {job.notify}: must be one e-mail address")
+    return {"email": job.notify}
+
+
+def _unexpanded(option: str, text: str) -> str:
+    """Cobalt puts the job's id in place of $jobid; here it is known only when the job runs."""
+    if _EXPANDED.search(text):
+        raise Unmapped(f"{option} {text}: the id cannot be put in here; a job finds it in QSTAGE_JOB_ID")
+    return text
 
 
 def _name(job: Qsub) -> str:
     if job.jobname is not None:
+        _unexpanded("--jobname", job.jobname)
         if not _NAME.fullmatch(job.jobname):
             raise Unmapped(
                 f"--jobname {job.jobname!r}: letters, digits, dot, underscore and hyphen only, at most 64, "
@@ -139,8 +185,8 @@ def _name(job: Qsub) -> str:
     return "job"
 
 
-def _attributes(job: Qsub) -> dict[str, Any]:
-    attributes: dict[str, Any] = {"duration": job.walltime * 60}
+def _attributes(job: Qsub, longest: int | None) -> dict[str, Any]:
+    attributes: dict[str, Any] = {"duration": _minutes(job, longest) * 60}
     if "queue" in job.given:
         attributes["queue_name"] = job.queue
     if job.project is not None:
@@ -150,11 +196,28 @@ def _attributes(job: Qsub) -> dict[str, Any]:
     return attributes
 
 
+def _minutes(job: Qsub, longest: int | None) -> int:
+    if job.walltime > 0:
+        return job.walltime
+    if job.walltime < 0:
+        raise Unmapped(f"-t: {job.walltime} minutes are less than none")
+    if longest is None:
+        raise Unmapped(
+            "-t 0 asks for the queue's maximum, which this machine does not know: say it once, in minutes, with: "
+            "qstage site use ID --longest MINUTES"
+        )
+    return longest
+
+
+_OPTIONS = {"stdin_path": "-i", "stdout_path": "-o", "stderr_path": "-e", "cobalt_log_file": "--debuglog"}
+
+
 def _inside(name: str, path: str) -> str:
-    option = {"stdin_path": "-i", "stdout_path": "-o", "stderr_path": "-e"}[name]
-    if path.startswith("/"):
-        raise Unmapped(f"{option} {path}: must lie in the job's own directory: name it relative to that")
-    return posixpath.normpath(path)
+    """A path in the job's directory, where ``--cwd`` and ``-O`` are already part of it."""
+    plain = posixpath.normpath(_unexpanded(_OPTIONS[name], path))
+    if plain.startswith("/") or plain.split("/")[0] == ".." or plain == ".":
+        raise Unmapped(f"{_OPTIONS[name]} {path}: must lie in the job's own directory: name it relative to that")
+    return plain
 
 
 def _shipped(script: Script) -> dict[str, str]:

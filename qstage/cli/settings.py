@@ -10,6 +10,9 @@ holds keys; a laxer one is refused. A key is kept with the address it was given 
     [collections]
     lab = "0a1b…"
 
+    [longest]
+    theta = 360                     # minutes that `-t 0` stands for
+
     [services."https://qstage.example/api"]
     key = "qsk_…"
     key_id = "…"
@@ -51,6 +54,7 @@ class Settings:
     url: str | None = None
     site: str | None = None
     collections: Mapping[str, str] = field(default_factory=dict)
+    longest: Mapping[str, int] = field(default_factory=dict)
     logins: Mapping[str, Login] = field(default_factory=dict)
 
     @property
@@ -90,6 +94,7 @@ def load() -> Settings:
         url=_text(raw, "url"),
         site=_text(raw, "site"),
         collections={str(name): str(value) for name, value in (raw.get("collections") or {}).items()},
+        longest={str(name): value for name, value in (raw.get("longest") or {}).items() if type(value) is int},
         logins={
             address: Login(
                 key=str(entry.get("key", "")),
@@ -142,6 +147,9 @@ def _render(settings: Settings) -> str:
     if settings.collections:
         lines += ["", "[collections]"]
         lines += [f"{_quoted(name)} = {_quoted(value)}" for name, value in settings.collections.items()]
+    if settings.longest:
+        lines += ["", "[longest]"]
+        lines += [f"{_quoted(name)} = {minutes}" for name, minutes in settings.longest.items()]
     for address, login in settings.logins.items():
         lines += ["", f"[services.{_quoted(address)}]"]
         lines += [f"{name} = {_quoted(getattr(login, name))}" for name in ("key", "key_id", "username")]

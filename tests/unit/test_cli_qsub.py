@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -127,12 +128,18 @@ def test_a_binary_here_travels_as_base64_and_one_too_large_is_refused(
         ("-n 1 -t 5 --kernel x run.sh", 1, "Blue Gene"),
         ("-n 1 -t 5 -I", 1, "cannot be interactive"),
         ("-n 1 -t 5 --mode vn run.sh", 1, "--mode vn"),
-        ("-n 1 -t 5 --cwd /x run.sh", 1, "--cwd"),
-        ("-n 1 -t 5 --dependencies 12 run.sh", 1, "--dependencies"),
-        ("-n 1 -t 5 -M me@x run.sh", 1, "--notify"),
-        ("-n 1 -t 5 -u 077 run.sh", 1, "umask"),
+        ("-n 1 -t 5 --cwd /x -o out run.sh", 1, "-o /x/out"),
+        ("-n 1 -t 5 --cwd .. -o out run.sh", 1, "-o ../out"),
+        ("-n 1 -t 5 --debuglog /x/log run.sh", 1, "--debuglog /x/log"),
+        ("-n 1 -t 5 -M g run.sh", 1, "-M g: must be one e-mail address"),
+        ("-n 1 -t 5 -u 999 run.sh", 1, "Invalid umask value 999"),
+        ("-n 1 -t 5 -o $jobid.out run.sh", 1, "the id cannot be put in here"),
+        ("-n 1 -t 5 --env A=$COBALT_JOBID run.sh", 1, "the id cannot be put in here"),
+        ("-n 1 -t 0:-5 run.sh", 1, "less than none"),
+        ("-n 1 -t 5 --run_users root run.sh", 1, "--run_users"),
         ("-n 1 -t 5 -o /abs/out run.sh", 1, "-o /abs/out"),
         ("-n 1 -t 5 --jobname ../x run.sh", 1, "--jobname"),
+        ("-n 1 -t 5 --dependencies 12 run.sh", 1, "--dependencies"),
         ("-n 1 -t 5 --stage-in nowhere:/x run.sh", 1, "qstage collections add nowhere ID"),
         ("-n 1 -t 5 --stage-in /x run.sh", 1, "<collection>:<path>"),
         ("-n 1 -t 5 --stage-out results/ run.sh", 1, "<source>=<collection>:<path>"),
@@ -147,6 +154,58 @@ def test_what_cannot_be_done_is_said_in_one_place(
     typed = Typed(capsys, *words.split())
     assert typed.status == status
     assert said in typed.err
+
+
+def test_time_0_is_what_was_said_of_the_site_once(machine: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert "qstage site use ID --longest MINUTES" in Typed(capsys, "-n", "1", "-t", "0", "run.sh").err
+    assert run(["site", "use", "theta", "--longest", "360"]) == 0
+    assert Typed(capsys, "-n", "1", "-t", "0", "run.sh").document["attributes"] == {"duration": 21600}
+
+
+def test_an_address_for_news_goes_into_the_document(capsys: pytest.CaptureFixture[str]) -> None:
+    assert Typed(capsys, "-n", "1", "-t", "5", "-M", "ada@x.org", "run.sh").document["notify"] == {"email": "ada@x.org"}
+
+
+def started(machine: Path, document: dict[str, Any]) -> subprocess.CompletedProcess[str]:
+    """Run a document's command as the agent would: its files in the job's directory, its executable from there."""
+    job = machine / "job"
+    job.mkdir(exist_ok=True)
+    for file in document["files"]:
+        write_script(job / file["path"], file["content"])
+    environment = {"PATH": os.environ["PATH"], "QSTAGE_JOB_DIR": str(job), "QSTAGE_JOB_ID": "1001"}
+    words = [str(job / document["executable"]), *document["arguments"]]
+    return subprocess.run(words, cwd=job, env=environment, capture_output=True, text=True, check=False)
+
+
+def test_a_job_starts_in_the_directory_and_under_the_umask_it_asked_for(
+    machine: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_script(machine / "run.sh", '#!/bin/bash\npwd; umask; printf "%s|" "$@"\nexit 3\n')
+    line = ["-n", "1", "-t", "5", "--cwd", "in $x", "-u", "027", "-o", "o.txt", "run.sh", "a b"]
+    document = Typed(capsys, *line).document
+    assert document["stdout_path"] == "in $x/o.txt"
+    lost = started(machine, document)
+    assert (lost.returncode, lost.stderr.splitlines()[-1]) == (1, "directory in $x does not exist")
+    (machine / "job/in $x").mkdir()
+    done = started(machine, document)
+    assert (done.returncode, done.stdout) == (3, f"{machine}/job/in $x\n0027\na b|")
+
+
+def test_a_debug_log_is_written_as_cobalt_writes_it(machine: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_script(machine / "run.sh", "#!/bin/bash\nexit 3\n")
+    document = Typed(capsys, "-n", "1", "-t", "5", "-O", "logs/md", "run.sh").document
+    assert (document["stdout_path"], document["stderr_path"]) == ("logs/md.output", "logs/md.error")
+    assert started(machine, document).returncode == 3
+    log = (machine / "job/logs/md.cobaltlog").read_text().splitlines()
+    assert log[:2] == ["Jobid: 1001", "qsub -n 1 -t 5 -O logs/md run.sh"]
+    assert log[3].endswith(f" submitted with cwd set to: {machine}/job")
+    assert "task completed normally with an exit code of 3; initiating job cleanup and removal" in log[-1]
+
+
+def test_removing_dependencies_leaves_stdout_to_the_id(capsys: pytest.CaptureFixture[str]) -> None:
+    typed = Typed(capsys, "-n", "1", "-t", "5", "--dependencies", "none", "run.sh")
+    assert "depends_on" not in typed.document
+    assert typed.err == "Removing job dependencies\n"
 
 
 def test_without_any_site_the_cure_is_named(machine: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -63,7 +63,13 @@ def qsub(words: tuple[str, ...]) -> int:
     settings = load()
     try:
         job = _parse(words)
-        extras = read_extras(job, collection=settings.collection, default_site=settings.site, read_file=_read_text)
+        extras = read_extras(
+            job,
+            collection=settings.collection,
+            default_site=settings.site,
+            longest=settings.longest,
+            read_file=_read_text,
+        )
         document = make_document(job, extras, _script(job))
     except UsageError as end:
         click.echo(end.stdout, nl=False)
@@ -71,7 +77,8 @@ def qsub(words: tuple[str, ...]) -> int:
         return end.exit_code
     except (Unmapped, BadStaging) as refusal:
         raise Refused(str(refusal)) from None
-    click.echo(job.stderr, nl=False, err=True)
+    # What Cobalt says on stdout beside the id ("Removing job dependencies") must not be taken for the id.
+    click.echo(job.stdout + job.stderr, nl=False, err=True)
     if any(name == "--dry-run" for name, _ in job.added):
         show.json_out(document)
         return 0

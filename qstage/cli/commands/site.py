@@ -99,9 +99,12 @@ def show_site(site_id: str) -> None:
 
 @site.command()
 @click.argument("site_id", metavar="ID")
-def use(site_id: str) -> None:
+@click.option("--longest", type=click.IntRange(min=1), metavar="MINUTES", help="What qsub's -t 0 stands for there.")
+def use(site_id: str, longest: int | None) -> None:
     """Make ID the site of jobs that name none."""
-    save(replace(load(), site=site_id))
+    settings = load()
+    limits = {**settings.longest, **({} if longest is None else {site_id: longest})}
+    save(replace(settings, site=site_id, longest=limits))
 
 
 def _read(file: Path) -> dict[str, Any]:
