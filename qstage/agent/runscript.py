@@ -12,6 +12,7 @@ Pure: text in, text out. All that came from outside is quoted for the shell.
 
 from __future__ import annotations
 
+import posixpath
 import shlex
 
 from qstage.agent.wire import Lease
@@ -104,6 +105,7 @@ def render(lease: Lease, *, directory: str, scheduler: str, keep: tuple[str, ...
     executable = lease.executable
     if not executable.startswith("/"):
         executable = f"{directory}/{executable}"
+    out = posixpath.normpath(lease.output_path)
     return _SCRIPT.format(
         number=lease.id,
         job=shlex.quote(lease.job).replace("\n", " "),
@@ -116,7 +118,8 @@ def render(lease: Lease, *, directory: str, scheduler: str, keep: tuple[str, ...
         command=" ".join(shlex.quote(word) for word in _command(executable, lease.arguments)),
         stdin=_path(lease.stdin_path) if lease.stdin_path else "/dev/null",
         stdout=_path(lease.output_path),
-        stderr=_path(lease.error_path),
+        # Two openings of one file would write over each other.
+        stderr="&1" if posixpath.normpath(lease.error_path) == out else _path(lease.error_path),
     )
 
 

@@ -206,7 +206,7 @@ def _find(directory: JobDirectory, item: int, source: str) -> FoundOutput:
 
 def _tail(directory: JobDirectory, lease: Lease) -> str:
     out, error = directory.tail(lease.output_path), directory.tail(lease.error_path)
-    if not error or lease.output_path == lease.error_path:
+    if not error or posixpath.normpath(lease.output_path) == posixpath.normpath(lease.error_path):
         return out
     if not out:
         return error

@@ -25,7 +25,7 @@ COMMANDS = {
     "logout": Entry("logout:logout", "Revoke the key and forget it."),
     "keys": Entry("keys:keys", "API keys: list, create, revoke."),
     "qsub": Entry("qsub:qsub", "Submit a job, by Cobalt's options and staging."),
-    "submit": Entry("submit:submit", "Submit job documents from a JSON file."),
+    "submit": Entry("submit:submit", "Submit a script by its #SBATCH or #PBS lines, or JSON documents."),
     "qstat": Entry("qstat:qstat", "Show jobs, in Cobalt's layout."),
     "qdel": Entry("qdel:qdel", "Cancel jobs."),
     "hold": Entry("hold:hold", "Keep jobs from going on."),

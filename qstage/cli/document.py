@@ -34,7 +34,7 @@ _NO_MEANING = {
     "run_project": "--run_project: a job belongs to the one who submits it",
     "dependencies": "--dependencies: qstage cannot make a job wait for another yet",
 }
-_STARTER = "qsub-start.sh"
+STARTER = "qsub-start.sh"
 """The script that travels with a job whose line says a directory, an umask or a log; see ``qstage.cobalt.starter``."""
 _EMAIL = re.compile(r"[^\s@<>]+@[^\s@<>]+")
 _EXPANDED = re.compile(r"\$(jobid|COBALT_JOBID)\b")
@@ -66,16 +66,17 @@ class Extras:
 
 
 def read_extras(
-    job: Qsub,
+    own_lines: Sequence[str],
+    added: Sequence[tuple[str, str | None]],
     *,
     collection: Callable[[str], str],
     default_site: str | None,
     longest: Mapping[str, int],
     read_file: Callable[[str], str],
 ) -> Extras:
-    """Gather our own options: the script's ``#QSTAGE`` lines first, then the command line's."""
-    words = [staging.read_directive(line) for line in job.own_lines]
-    words += [(name.removeprefix("--"), value) for name, value in job.added]
+    """Gather our own options: a script's ``#QSTAGE`` lines first, then the command line's (name, value)."""
+    words = [staging.read_directive(line) for line in own_lines]
+    words += [(name.removeprefix("--"), value) for name, value in added]
     sites = [value for name, value in words if name == "site" and value]
     inputs: list[dict[str, Any]] = []
     for name, value in words:
@@ -108,10 +109,10 @@ def make_document(job: Qsub, extras: Extras, script: Script | None) -> dict[str,
         "resources": {"node_count": job.nodes} | ({"process_count": job.procs} if job.procs else {}),
         "attributes": _attributes(job, extras.longest),
     }
-    files = [_shipped(script)] if script is not None else []
+    files = [shipped(script)] if script is not None else []
     if {"umask", "cwd"} & job.given or job.cobalt_log_file is not None:
         files.append(_started(document["executable"], job))
-        document["executable"] = _STARTER
+        document["executable"] = STARTER
     if files:
         document["files"] = files
     paths = {"stdin_path": job.inputfile, "stdout_path": job.outputpath, "stderr_path": job.errorpath}
@@ -150,7 +151,7 @@ def _started(command: str, job: Qsub) -> dict[str, str]:
         log=None if job.cobalt_log_file is None else _inside("cobalt_log_file", job.cobalt_log_file),
         argv=[word for word in job.argv if word != "--dry-run"],  # which prints just what would be sent without it
     )
-    return {"path": _STARTER, "content": text, "mode": "0755"}
+    return {"path": STARTER, "content": text, "mode": "0755"}
 
 
 def _notify(job: Qsub) -> dict[str, str]:
@@ -220,7 +221,8 @@ def _inside(name: str, path: str) -> str:
     return plain
 
 
-def _shipped(script: Script) -> dict[str, str]:
+def shipped(script: Script) -> dict[str, str]:
+    """A local file as one that travels with the job. Raises ``Unmapped`` for one that is too large."""
     if len(script.content) > LARGEST_SCRIPT:
         raise Unmapped(
             f"{script.name} has {len(script.content)} bytes, more than travels with a job "

@@ -45,6 +45,21 @@ def test_a_failing_script_conveys_its_exit_code_and_the_end_of_its_error(site: S
     assert report["outputs"][0]["kind"] == "missing"
 
 
+def test_output_and_error_into_one_file_do_not_write_over_each_other(site: Site) -> None:
+    script = "#!/bin/bash\necho one\necho two >&2\necho three\n"
+    job = site.lease(1001, script, stdout_path="log", stderr_path="./log")
+    site.start()
+    assert ends(site, job)["tail"] == "one\ntwo\nthree\n"
+
+
+def test_an_input_that_is_not_there_is_told_in_cobalts_words(site: Site) -> None:
+    job = site.lease(1001, SCRIPT, stdin_path="inputs/in.dat")
+    site.start()
+    report = ends(site, job)
+    assert report["event"] == "rejected"
+    assert "file inputs/in.dat not found, or is not a file" in report["detail"]
+
+
 def test_the_job_sees_its_own_environment_and_nothing_of_the_agents(site: Site) -> None:
     job = site.lease(
         1001,

@@ -64,7 +64,8 @@ def qsub(words: tuple[str, ...]) -> int:
     try:
         job = _parse(words)
         extras = read_extras(
-            job,
+            job.own_lines,
+            job.added,
             collection=settings.collection,
             default_site=settings.site,
             longest=settings.longest,
