@@ -70,7 +70,7 @@ PIECES = [
     right("--jobname md-1", name="md-1"),
     right("-u 027", umask=True),
     wrong("-u 999", 1, "Invalid umask value 999"),
-    wrong("--env A", 1, "Improperly formatted argument to env : ['A']"),
+    wrong("--env=A", 1, "Improperly formatted argument to env : ['A']"),
     wrong("--attrs a=b=c", 1, "Improperly formatted argument to attrs : a=b=c"),
     wrong("--mode smp", 1, "Specifed mode 'smp' not valid, valid modes are"),
     right("--mode script"),
