@@ -118,7 +118,9 @@ def typed(words: list[str]) -> tuple[int, str, str]:
 
 def expected_end(pieces: list[Piece]) -> tuple[int, str] | None:
     """The exit status and the words of the fault that counts; None where the line is right."""
-    for piece in pieces:
+    for place, piece in enumerate(pieces):
+        if piece.words == ("--mode", "smp") and any(one.words == ("--mode", "script") for one in pieces[:place]):
+            return 1, "Mode already set to 'script' and trying to set it again to 'smp'"
         if piece.said:
             return piece.status, piece.said
     if not [piece for piece in pieces if piece.words not in QUIET]:
