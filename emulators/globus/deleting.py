@@ -75,10 +75,12 @@ def _delete_one(run: Run, place: Place, parts: Parts) -> None:
 
 def remove_tree(run: Run, place: Place, parts: Parts) -> None:
     """Remove a file, a link, or a directory with all in it. The collection's root itself is only emptied."""
-    if stat.S_ISDIR(place.root.stat(parts, follow=False).st_mode):
-        for entry in place.root.listing(parts):
+    waiting = [(parts, False)]
+    while waiting:
+        here, emptied = waiting.pop()
+        if not emptied and stat.S_ISDIR(place.root.stat(here, follow=False).st_mode):
             run.pace(0)
-            remove_tree(run, place, (*parts, entry.name))
-        if not parts:
-            return
-    place.root.remove(parts)
+            waiting.append((here, True))
+            waiting += [((*here, entry.name), False) for entry in place.root.listing(here)]
+        elif here:
+            place.root.remove(here)

@@ -193,13 +193,21 @@ class Root:
 
     def ensure_directory(self, parts: tuple[str, ...]) -> None:
         """Make a directory with all above it; those that are there stay as they are."""
+        there = len(parts)
+        while not self._is_there(parts[:there]):
+            there -= 1
+        for depth in range(there + 1, len(parts) + 1):
+            with contextlib.suppress(FileExistsError):
+                self.make_directory(parts[:depth])
+
+    def _is_there(self, parts: tuple[str, ...]) -> bool:
         try:
             with self.directory(parts):
-                return
+                return True
         except FileNotFoundError:
-            self.ensure_directory(parts[:-1])
-        with contextlib.suppress(FileExistsError):
-            self.make_directory(parts)
+            if not parts:
+                raise
+            return False
 
     def rename(self, old: tuple[str, ...], new: tuple[str, ...]) -> None:
         """Give a file or directory another name. What is there already is never overwritten."""

@@ -254,6 +254,18 @@ def test_an_overwritten_file_keeps_its_mode_as_a_file_written_in_place_does(tmp_
     assert (tmp_path / "f").stat().st_mode & 0o777 == 0o755
 
 
+def test_a_path_may_be_as_deep_as_the_system_takes_it(tmp_path: Path) -> None:
+    (tmp_path / "keep").touch()
+    root, deep = Root(tmp_path / "top"), ("d",) * 1_050
+    root.path.mkdir()
+    root.ensure_directory(deep)
+    root.ensure_directory(deep)
+    assert root.path.joinpath(*deep).is_dir()
+    os.removedirs(root.path.joinpath(*deep))  # what clears a test's directory recurses, and would not get so far
+    with pytest.raises(FileNotFoundError):
+        root.ensure_directory(("d",))
+
+
 def test_no_race_with_a_swapped_directory_leads_outside(tmp_path: Path) -> None:
     """A directory that gives way to a link to the outside and comes back, while it is read."""
     outside, root = tmp_path / "outside", tmp_path / "root"
