@@ -7,6 +7,7 @@ written under a reserved name and renamed when it is whole; reserved names canno
 
 from __future__ import annotations
 
+import bisect
 import contextlib
 import errno
 import os
@@ -193,20 +194,28 @@ class Root:
 
     def ensure_directory(self, parts: tuple[str, ...]) -> None:
         """Make a directory with all above it; those that are there stay as they are."""
-        there = len(parts)
-        while not self._is_there(parts[:there]):
-            there -= 1
-        for depth in range(there + 1, len(parts) + 1):
-            with contextlib.suppress(FileExistsError):
-                self.make_directory(parts[:depth])
+        there = len(parts) if self._is_there(parts) else self._depth_there(parts)
+        with self.directory(parts[:there]) as above:
+            directory = os.dup(above)
+        try:
+            for name in parts[there:]:
+                with contextlib.suppress(FileExistsError):
+                    os.mkdir(name, 0o755, dir_fd=directory)
+                below = os.open(name, _OPEN_DIR, dir_fd=directory)
+                os.close(directory)
+                directory = below
+        finally:
+            os.close(directory)
+
+    def _depth_there(self, parts: tuple[str, ...]) -> int:
+        """How many names of a path that is not there lead to a directory that is."""
+        return bisect.bisect_left(range(1, len(parts)), True, key=lambda depth: not self._is_there(parts[:depth]))
 
     def _is_there(self, parts: tuple[str, ...]) -> bool:
         try:
             with self.directory(parts):
                 return True
         except FileNotFoundError:
-            if not parts:
-                raise
             return False
 
     def rename(self, old: tuple[str, ...], new: tuple[str, ...]) -> None:
