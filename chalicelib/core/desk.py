@@ -79,6 +79,8 @@ class LiveBatch:
     """When Globus accepted its task."""
     long: bool = False
     """It is expected to take long."""
+    signed_in_at: datetime | None = None
+    """When the user last signed in while its task stood still for want of that."""
     retry_at: datetime | None = None
     """Before then a submission that Globus refused for the time being is not repeated."""
     look: Look = field(default_factory=Look)
@@ -124,6 +126,11 @@ class LoginNeed:
         if self.collections is None or route in self.routes:
             return True
         return not self.collections.isdisjoint({route.source, route.destination})
+
+    def without(self, route: Route) -> LoginNeed | None:
+        """What is left of the need once this way is free again; None if that was all of it."""
+        routes = tuple(each for each in self.routes if each != route)
+        return replace(self, routes=routes) if routes or self.collections is None or self.collections else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

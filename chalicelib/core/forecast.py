@@ -79,8 +79,9 @@ def course(job: Job, expected: Expectations, now: datetime) -> Course | None:
     if job.state.final or journey is None:
         return None
     if job.state is State.STAGE_OUT:
-        end = now + (expected.staging if _unsettled(job.legs) else timedelta())
-        return Course(inputs_until=None, outputs_until=end, end=end)
+        moves = bool(_unsettled(job.legs))
+        end = now + expected.staging if moves else now
+        return Course(inputs_until=None, outputs_until=end if moves else None, end=end)
     staged = now
     if job.state in (State.NEW, State.STAGE_IN) and _unsettled(job.legs):
         staged = now + expected.staging

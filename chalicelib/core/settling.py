@@ -16,12 +16,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from chalicelib.core.batch import MOST_ITEMS, Member, Movement
-from chalicelib.core.globus_codes import SKIP_ERRORS, Reach, Verdict, lasting, meaning
+from chalicelib.core.globus_codes import SKIP_ERRORS, Reach, Verdict, lasting, meaning, verdict
 from chalicelib.core.job import Leg, LegStatus
-from chalicelib.core.ports.transfer import Skip, Task, TaskEvent
+from chalicelib.core.ports.transfer import Skip, Task, TaskEvent, TaskStatus
 
 MOST_TOLD = 20
 """Skipped paths that one job's story names; the rest are counted."""
+
+RENEWED = "login_renewed"
+"""Why a task is cancelled that stays suspended though its user has signed in: what it had is sent again."""
 
 WITHDRAWN = "cancel_requested"
 """Why a task is cancelled when none of its jobs wants it any more."""
@@ -108,6 +111,21 @@ def out_of_space(task: Task, events: Sequence[TaskEvent], canceling: str | None)
     return next((event for event in events if meaning(event.code).verdict is Verdict.SPACE), told)
 
 
+def lacks_login(task: Task, events: Sequence[TaskEvent], canceling: str | None) -> str | None:
+    """The words with which a failed task tells that only a login helps; "" if it was ended to go on after one.
+
+    One that stood still for want of a login until its deadline lacks just that.
+    """
+    if canceling is not None:
+        return "" if canceling == RENEWED else None
+    told = [event for event in events if event.code.upper() not in (EXPIRED, "CANCELED")]
+    if task.status is not TaskStatus.FAILED or lasting(told):
+        return None
+    if told and verdict(told[0].code) is Verdict.USER:
+        return _told(told[0])
+    return f"Globus task {task.id}: {task.fatal}" if verdict(task.fatal or "") is Verdict.USER else None
+
+
 def settle_failure(
     aboard: Sequence[Aboard],
     task: Task,
@@ -122,7 +140,7 @@ def settle_failure(
     :param arrived: the items that are ``proven`` to have arrived all the same.
     :param patient: whether what met a full disk may wait for space any longer.
     """
-    if canceling == WITHDRAWN:
+    if canceling == WITHDRAWN or lacks_login(task, events, canceling) is not None:
         return {each.movement.member: Settled(leg=_again(each.leg, MOST_ITEMS)) for each in aboard}
     there = [each for each in aboard if each.movement.member in arrived]
     rest = [each for each in aboard if each.movement.member not in arrived]

@@ -7,12 +7,12 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from chalicelib.core.batch import Batch, Movement, movement
-from chalicelib.core.consent import consented_collections
+from chalicelib.core.consent import SessionDemand, consented_collections, joined
 from chalicelib.core.desk import LiveBatch, LoginNeed, Plan, Route
 from chalicelib.core.document import Document, read_document
 from chalicelib.core.errors import LoginNeeded
 from chalicelib.core.events import LegsReleased
-from chalicelib.core.ids import BatchId, JobNumber, JobRef, SiteId, UserId
+from chalicelib.core.ids import BatchId, CollectionId, JobNumber, JobRef, SiteId, UserId
 from chalicelib.core.job import Job, Stage
 from chalicelib.core.ports.clock import Clock
 from chalicelib.core.ports.desks import Batches, Desks
@@ -91,7 +91,7 @@ class Board:
             since=now if before is None else before.since,
             collections=None if everything else collections,
             scopes=scopes,
-            session=need.session if before is None else need.session or before.session,
+            session=need.session if before is None else joined((before.session, need.session)),
             routes=routes,
         )
         self.plan = replace(self.plan, need=kept)
@@ -180,6 +180,8 @@ class Turn:
     tasks: Tasks
     clock: Clock
     time_left: Callable[[], timedelta]
+    renewal: Callable[[Iterable[CollectionId]], SessionDemand]
+    """The sign-in that meets what is known of collections, where Globus does not say what it wants."""
     _frozen: dict[BatchId, Batch] = field(default_factory=dict)
 
     def frozen(self, batch: BatchId) -> Batch | None:

@@ -6,25 +6,28 @@ import logging
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from datetime import datetime, timedelta
 
 from chalicelib.core.batch import Batch, Member
 from chalicelib.core.consent import LoginReason
-from chalicelib.core.desk import LiveBatch, Look, NoSpace
+from chalicelib.core.desk import LiveBatch, Look, NoSpace, Route
 from chalicelib.core.drafting import tells_rate
 from chalicelib.core.errors import FarSide, LoginNeeded
 from chalicelib.core.events import LegsSettled
-from chalicelib.core.globus_codes import Verdict, lasting, verdict
+from chalicelib.core.globus_codes import INACTIVE, Verdict, lasting, verdict, waits_for_user
 from chalicelib.core.ids import JobNumber, TaskId
 from chalicelib.core.job import Leg, LegStatus, Stage
 from chalicelib.core.polling import LONGEST_PATIENCE, try_for_space
 from chalicelib.core.ports.transfer import Task, TaskEvent, TaskStatus
 from chalicelib.core.progress import abandoned_by, plannable
 from chalicelib.core.settling import (
+    RENEWED,
     WITHDRAWN,
     Aboard,
     Settled,
     count_delivered,
     falls_short,
+    lacks_login,
     out_of_space,
     proven,
     settle_failure,
@@ -37,6 +40,9 @@ from chalicelib.service.changing import Step
 from chalicelib.service.submitting import UNAUTHORIZED, dissolve, put_off
 
 log = logging.getLogger(__name__)
+
+GRACE = timedelta(minutes=10)
+"""How long after a login a suspended task may take to go on before it is sent anew."""
 
 
 def withdraw(turn: Turn, token: AccessToken) -> bool:
@@ -104,8 +110,7 @@ def _watch(turn: Turn, token: AccessToken, live: LiveBatch, task: Task) -> None:
         turn.submissions.cancel(token, task.id)
         return
     if task.status is TaskStatus.INACTIVE:
-        words = "Globus has suspended the transfer: its credential has expired"
-        _ask_for_login(turn, live, LoginReason.REFUSED, Look(trouble=str(task.status), words=words, suspended=True))
+        _suspended(turn, token, live, task)
         return
     look = Look(files=task.files_done, bytes=task.bytes, paused=task.paused, bytes_per_second=task.rate)
     if not task.ok:
@@ -119,24 +124,46 @@ def _watch(turn: Turn, token: AccessToken, live: LiveBatch, task: Task) -> None:
             _cancel(turn, token, replace(live, look=look), task.id, worst.code)
             return
         if shown is not None and verdict(shown.code) is Verdict.USER:
-            _ask_for_login(turn, live, LoginReason.SESSION, look)
+            _ask_for_login(turn, live, LoginReason.SESSION, look, since=shown.time)
             return
     _go_on(turn, live)
     if look != live.look:
         turn.board.remember(replace(live, look=look))
 
 
-def _ask_for_login(turn: Turn, live: LiveBatch, reason: LoginReason, look: Look) -> None:
-    """Only the user can help this task; the others go on, and it is looked at until it does."""
+def _suspended(turn: Turn, token: AccessToken, live: LiveBatch, task: Task) -> None:
+    """A task without a credential. Globus may take it up again after a login; if it does not, it is sent anew."""
+    words = "Globus has suspended the transfer: its credential has expired"
+    look = Look(trouble=INACTIVE, words=words, suspended=True)
+    if live.signed_in_at is None:
+        _ask_for_login(turn, live, LoginReason.REFUSED, look)
+    elif turn.clock.now() - live.signed_in_at < GRACE:
+        turn.board.remember(replace(live, look=look))
+        turn.board.wake_by(live.signed_in_at + GRACE)
+    else:
+        _cancel(turn, token, replace(live, look=look), task.id, RENEWED)
+
+
+def _ask_for_login(turn: Turn, live: LiveBatch, reason: LoginReason, look: Look, since: datetime | None = None) -> None:
+    """Only the user can help this task; the others go on, and it is looked at until it does.
+
+    ``since``: when Globus said so. What it said before the last login counts no longer.
+    """
     turn.board.remember(replace(live, look=look))
-    turn.board.note(LoginNeeded(reason, look.words or str(reason)), turn.clock.now(), live.route)
+    if since is None or live.signed_in_at is None or since > live.signed_in_at:
+        _note_login(turn, live.route, reason, look.words or str(reason))
+
+
+def _note_login(turn: Turn, route: Route, reason: LoginReason, words: str) -> None:
+    session = turn.renewal((route.source, route.destination))
+    turn.board.note(LoginNeeded(reason, words, session=session), turn.clock.now(), route)
 
 
 def _go_on(turn: Turn, live: LiveBatch) -> None:
-    """A task that waited for a login does so no longer: what else still needs one will say so again."""
-    code = live.look.trouble
-    if code is not None and (code == TaskStatus.INACTIVE or verdict(code) is Verdict.USER):
-        turn.board.plan = replace(turn.board.plan, need=None)
+    """A task that waited for a login does so no longer; what else waits for one goes on waiting."""
+    need, code = turn.board.plan.need, live.look.trouble
+    if need is not None and code is not None and waits_for_user(code):
+        turn.board.plan = replace(turn.board.plan, need=need.without(live.route))
 
 
 def _cancel(turn: Turn, token: AccessToken, live: LiveBatch, task: TaskId, why: str) -> None:
@@ -154,6 +181,8 @@ def _settle(turn: Turn, token: AccessToken, live: LiveBatch, task: Task) -> None
     aboard = _aboard(turn, batch)
     results: dict[JobNumber, dict[int, Settled]] = defaultdict(dict)
     told = _told(turn, token, live, task)
+    if words := lacks_login(task, told, live.canceling):
+        _note_login(turn, live.route, LoginReason.SESSION, words)
     full = _full(turn, live, task, told)
     waits = None if full is None else () if full.since < turn.clock.now() else (full.words,)
     for member, settled in _results(turn, token, live, task, batch, aboard, told, full).items():

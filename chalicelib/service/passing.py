@@ -14,9 +14,10 @@ from typing import Protocol
 
 from chalicelib.core.batch import Movement, room, route_of
 from chalicelib.core.company import joined, waits_until
-from chalicelib.core.desk import InboxItem, Route, Trouble
+from chalicelib.core.desk import InboxItem, Plan, Route, Trouble
 from chalicelib.core.drafting import Draft, draft, long_slots
 from chalicelib.core.errors import FarSide, LoginNeeded
+from chalicelib.core.globus_codes import waits_for_user
 from chalicelib.core.ids import JobNumber, UserId
 from chalicelib.core.job import Job, Leg, Stage
 from chalicelib.core.polling import FIRST_RETRY, interval, is_due, next_look, rest
@@ -82,6 +83,7 @@ class Passing:
             tasks=self.tasks,
             clock=self.clock,
             time_left=time_left,
+            renewal=lambda collections: self.watching.known.renewal(collections, self.clock.now()),
         )
         try:
             all_read = self._pass(turn)
@@ -94,9 +96,9 @@ class Passing:
         board, shelf = turn.board, turn.shelf
         inbox = self.desks.inbox(board.user, MOST_INBOX)
         signed_in = any(item.login for item in inbox)
-        if signed_in and board.plan.need is not None:
+        if signed_in and (board.plan.need is not None or board.plan.batches):
             # Stored at once: the item that says so goes before the desk is closed.
-            board.keep(replace(board.plan, need=None))
+            board.keep(_signed_in(board.plan, self.clock.now()))
         shelf.load(_named(inbox), board.live())
         drop_unfrozen(turn)
         settle_dependencies(turn, self.jobs, self.dependants)
@@ -255,6 +257,15 @@ def _held_up(turn: Turn, route: Route) -> bool:
         turn.board.wake_by(full.again_at)
         return True
     return plan.need is not None and plan.need.holds_up(route)
+
+
+def _signed_in(plan: Plan, now: datetime) -> Plan:
+    """The plan after a login: nothing is known to need one, and what stood still may go on."""
+    batches = tuple(
+        replace(live, signed_in_at=now) if live.look.trouble and waits_for_user(live.look.trouble) else live
+        for live in plan.batches
+    )
+    return replace(plan, need=None, batches=batches)
 
 
 def _wants_more(job: Job) -> bool:

@@ -50,7 +50,11 @@ class Waking:
 
 
 def demand(need: LoginNeed) -> LoginDemand:
-    """A need as the login that ends it has to meet it: it asks for every collection that is held up."""
-    held_up = tuple(data_access(each) for each in sorted(need.collections or ()))
+    """A need as the login that ends it has to meet it: it asks for every collection that is held up.
+
+    Of a way that is held up it asks for both ends: which of them have a consent to give is seen at the login.
+    """
+    ends = {each for route in need.routes for each in (route.source, route.destination)}
+    held_up = tuple(data_access(each) for each in sorted(ends.union(need.collections or ())))
     scopes = tuple(dict.fromkeys((*need.scopes, *held_up)))
     return LoginDemand(reason=need.reason, detail=need.words, scopes=scopes, session=need.session)

@@ -16,11 +16,13 @@ from chalicelib.core.paths import Location
 from chalicelib.core.ports.transfer import Skip, Task, TaskEvent, TaskStatus
 from chalicelib.core.settling import (
     MOST_TOLD,
+    RENEWED,
     WITHDRAWN,
     Aboard,
     Settled,
     count_delivered,
     falls_short,
+    lacks_login,
     settle_failure,
     settle_success,
 )
@@ -151,8 +153,37 @@ def test_every_item_of_a_task_that_failed_gets_one_answer_and_the_tries_have_an_
     for each in items:
         share = answers[each.movement.member.number].leg.share
         assert share is None or share <= (each.leg.share or MOST_ITEMS), "a share never grows again"
-    if len(again) == len(items) and canceling != WITHDRAWN:
+    needs_user = lacks_login(a_task(TaskStatus.FAILED, fatal=fatal), events, canceling) is not None
+    if len(again) == len(items) and canceling != WITHDRAWN and not needs_user:
         assert all(leg.share is not None and leg.share < len(items) for leg in again), "or it would go on for ever"
+
+
+USER_CODES = ["AUTH", "CREDENTIAL_EXPIRED"]
+
+
+@pytest.mark.parametrize("code", USER_CODES)
+def test_a_task_that_died_for_want_of_a_login_fails_nothing_and_goes_again(code: str) -> None:
+    items = [aboard(1, "/a"), aboard(2, "/b")]
+    for answers in (failed(items, an_event(code)), failed(items, fatal=code)):
+        assert {settled.leg.status for settled in answers.values()} == {LegStatus.PENDING}
+
+
+def test_a_task_that_stood_still_until_its_deadline_goes_again_after_the_login() -> None:
+    items = [aboard(1, "/a")]
+    events = [an_event("EXPIRED"), an_event("AUTH", detail="Credentials expired")]
+    assert failed(items, *events, fatal="EXPIRED")[1].leg.status is LegStatus.PENDING
+    assert "Credentials expired" in (lacks_login(a_task(TaskStatus.FAILED, fatal="EXPIRED"), events, None) or "")
+
+
+def test_a_login_that_was_wanted_on_the_way_excuses_no_permanent_fault() -> None:
+    items = [aboard(1, "/a")]
+    assert failed(items, an_event("FILE_NOT_FOUND", detail="/a"), an_event("AUTH"))[1].leg.status is LegStatus.FAILED
+
+
+def test_what_is_sent_anew_after_a_login_asks_for_no_other_login() -> None:
+    items = [aboard(1, "/a")]
+    assert failed(items, an_event("AUTH"), canceling=RENEWED)[1].leg.status is LegStatus.PENDING
+    assert lacks_login(a_task(TaskStatus.FAILED), [an_event("AUTH")], RENEWED) == ""
 
 
 def test_an_item_is_done_if_nothing_under_its_source_was_skipped() -> None:
