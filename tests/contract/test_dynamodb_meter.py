@@ -98,13 +98,13 @@ def _delete(walk: random.Random, check: Check) -> None:
 
 
 def _transact(walk: random.Random, check: Check) -> None:
-    """Of a transaction with updates the server counts but the last write; so an update is alone in its own."""
-    one, two = walk.sample(range(6), 2)
+    """Of writes in a transaction that cost the same the server counts one; so here is but one."""
+    number = walk.randrange(6)
     change = {"UpdateExpression": "SET n = :n", "ExpressionAttributeValues": {":n": {"N": "1"}}}
-    writes: list[dict[str, Any]] = [{"Put": {"TableName": TABLE, "Item": an_item(walk, each)}} for each in (one, two)]
+    write: dict[str, Any] = {"Put": {"TableName": TABLE, "Item": an_item(walk, number)}}
     if walk.random() < 0.5:
-        writes = [{"Update": {"TableName": TABLE, "Key": key_of(one), **change}}]
-    check("transact_write_items", TransactItems=writes)
+        write = {"Update": {"TableName": TABLE, "Key": key_of(number), **change}}
+    check("transact_write_items", TransactItems=[write])
 
 
 def _batch(walk: random.Random, check: Check) -> None:
@@ -129,6 +129,14 @@ def test_each_call_of_a_random_walk_costs_what_the_server_says(client: MeteredCl
     for _ in range(120):
         walk.choice(STEPS)(walk, check)
     assert check.compared >= 120
+
+
+@pytest.mark.java
+def test_a_transaction_costs_twice_its_writes(client: MeteredClient) -> None:
+    sizes = {"1": 10, "2": 1500, "3": 2500}
+    items = [to_item({"user": "u", "sk": f"J#{number}", "x": "x" * size}) for number, size in sizes.items()]
+    Check(client)("transact_write_items", TransactItems=[{"Put": {"TableName": TABLE, "Item": each}} for each in items])
+    assert client.tally.writes == 2 * (1 + 2 + 3)
 
 
 @pytest.mark.java
