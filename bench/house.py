@@ -1,0 +1,230 @@
+"""The service's own verbs in one process: over memory or DynamoDB, with a far side and a bell that keep time.
+
+``wiring`` joins them for Lambda; here they are joined so that a run can be timed, turned and counted.
+"""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+import json
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from bench.far_side import FarSide
+from chalicelib.adapters.dynamodb.desks import BatchTable, DeskTable
+from chalicelib.adapters.dynamodb.jobs import JobTable, SiteQueueIndex
+from chalicelib.adapters.dynamodb.places import SiteTable
+from chalicelib.adapters.dynamodb.postings import PostingTable
+from chalicelib.adapters.dynamodb.table import Table
+from chalicelib.adapters.memory.desks import MemoryBatches, MemoryDesks
+from chalicelib.adapters.memory.jobs import MemoryJobs, MemoryPostings, MemorySiteQueue
+from chalicelib.adapters.memory.places import MemorySites
+from chalicelib.adapters.memory.rows import MemoryRows
+from chalicelib.core.ids import CollectionId, JobNumber, SiteId, UserId
+from chalicelib.core.keys import JOBS, Caller, KeyKind, site_scope
+from chalicelib.core.ports.clock import Clock
+from chalicelib.core.ports.desks import Batches, Desks
+from chalicelib.core.ports.jobs import Jobs, Postings, SiteQueue
+from chalicelib.core.ports.places import Sites
+from chalicelib.core.sites import Mount, Site
+from chalicelib.core.tokens import AccessToken
+from chalicelib.service.passing import Passing
+from chalicelib.service.posting import PostJobs
+from chalicelib.service.reconcile import Reconciler
+from chalicelib.service.sweep import Sweep
+from chalicelib.service.sync import Syncing
+from emulators.aws.resources import TABLE, create_resources
+
+ROOT = Path(__file__).parents[1]
+START = datetime(2026, 11, 22, 17, tzinfo=UTC)
+RETENTION, LIFE = timedelta(days=180), timedelta(seconds=120)
+LAB = CollectionId("aaaaaaaa-0000-4000-8000-000000000001")
+ARCHIVE = CollectionId("aaaaaaaa-0000-4000-8000-000000000002")
+SCRATCH = CollectionId("aaaaaaaa-0000-4000-8000-000000000003")
+THETA = SiteId("theta")
+USERNAME = "ada@uni.example"
+
+
+class SystemTime:
+    """The machine's time."""
+
+    def now(self) -> datetime:
+        return datetime.now(UTC)
+
+
+@dataclass
+class TurnedTime:
+    """Stands until it is turned."""
+
+    at: datetime = START
+
+    def now(self) -> datetime:
+        return self.at
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stores:
+    """The stores of one deployment."""
+
+    jobs: Jobs
+    postings: Postings
+    queue: SiteQueue
+    desks: Desks
+    batches: Batches
+    sites: Sites
+
+
+def memory_stores(clock: Clock) -> Stores:
+    rows = MemoryRows()
+    return Stores(
+        jobs=MemoryJobs(rows, clock, RETENTION),
+        postings=MemoryPostings(rows),
+        queue=MemorySiteQueue(rows),
+        desks=MemoryDesks(rows),
+        batches=MemoryBatches(rows),
+        sites=MemorySites(rows),
+    )
+
+
+def dynamodb_stores(client: Any, clock: Clock, maker: Any = None) -> Stores:
+    """The adapters on the tables of the template, which are made anew, by ``maker`` if ``client`` makes none."""
+    template = json.loads((ROOT / "infra" / "template.json").read_text())
+    made = create_resources(
+        template, lambda service: maker or client, account="123456789012", region="us-east-1", kinds=frozenset({TABLE})
+    )
+    jobs, places = (Table(lambda: client, made.refs[name]) for name in ("JobsTable", "PlacesTable"))
+    return Stores(
+        jobs=JobTable(jobs, clock, RETENTION),
+        postings=PostingTable(jobs, clock, RETENTION),
+        queue=SiteQueueIndex(jobs),
+        desks=DeskTable(jobs),
+        batches=BatchTable(jobs),
+        sites=SiteTable(places),
+    )
+
+
+class Bell:
+    """Rings that are due at a time; ``count`` is how many there were."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock, self._order, self._lock = clock, itertools.count(), threading.Condition()
+        self._coming: list[tuple[datetime, int, UserId]] = []
+        self.count = 0
+
+    def ring(self, user: UserId, delay: int = 0) -> None:
+        with self._lock:
+            self.count += 1
+            heapq.heappush(self._coming, (self._clock.now() + timedelta(seconds=delay), next(self._order), user))
+            self._lock.notify_all()
+
+    def due(self) -> list[UserId]:
+        """Take what is due by now."""
+        found = []
+        with self._lock:
+            while self._coming and self._coming[0][0] <= self._clock.now():
+                found.append(heapq.heappop(self._coming)[2])
+        return found
+
+    def next_at(self) -> datetime | None:
+        with self._lock:
+            return self._coming[0][0] if self._coming else None
+
+    def wait(self, seconds: float) -> None:
+        """Until something rings, or a while has passed."""
+        with self._lock:
+            self._lock.wait(seconds)
+
+
+class Access:
+    """Every user has a good token."""
+
+    def access_token(self, user: UserId, now: datetime, *, rejected: int | None = None) -> AccessToken:
+        return AccessToken(user=user, value="bench", version=1, expires_at=now + timedelta(days=2))
+
+
+@dataclass(kw_only=True)
+class House:
+    """The verbs, joined. ``calls`` by name is kept by the far side and, of DynamoDB, by its meter."""
+
+    clock: Clock
+    stores: Stores
+    globus: FarSide
+    bell: Bell = field(init=False)
+
+    def __post_init__(self) -> None:
+        stores = self.stores
+        self.bell = Bell(self.clock)
+        passing = Passing(
+            desks=stores.desks,
+            batches=stores.batches,
+            jobs=stores.jobs,
+            sites=stores.sites,
+            submissions=self.globus,
+            tasks=self.globus,
+            access=Access(),
+            clock=self.clock,
+        )
+        self.reconciler = Reconciler(desks=stores.desks, bell=self.bell, clock=self.clock, passing=passing, life=LIFE)
+        self.sweep = Sweep(desks=stores.desks, bell=self.bell, clock=self.clock)
+        self.posting = PostJobs(
+            jobs=stores.jobs, postings=stores.postings, sites=stores.sites, bell=self.bell, clock=self.clock
+        )
+        self.syncing = Syncing(
+            sites=stores.sites, jobs=stores.jobs, queue=stores.queue, bell=self.bell, clock=self.clock
+        )
+        mount = Mount(collection=SCRATCH, path="/scratch/", directory="/lus/scratch/")
+        # Every user of a bench bears one username: the list of a site's users is none of what is measured.
+        site = Site(
+            id=THETA,
+            owner=a_user(0),
+            scheduler="cobalt",
+            mappings=(mount,),
+            created_at=self.clock.now(),
+            users=frozenset({USERNAME}),
+        )
+        stores.sites.put(site)
+
+    def post(self, documents: list[dict[str, Any]], user: int = 0) -> list[JobNumber]:
+        caller = Caller(user=a_user(user), username=USERNAME, scopes=frozenset({JOBS}), key_id="k", kind=KeyKind.KEY)
+        raw: Mapping[str, Any] = documents[0] if len(documents) == 1 else {"jobs": documents}
+        return [number for number, _ in self.posting.post(caller, raw, None).jobs]
+
+    def wake(self, user: UserId) -> bool:
+        return self.reconciler.wake(user, lambda: LIFE)
+
+
+def a_user(number: int) -> UserId:
+    return UserId(f"11111111-1111-4111-8111-{number:012}")
+
+
+def agent_caller() -> Caller:
+    return Caller(
+        user=a_user(0),
+        username=USERNAME,
+        scopes=frozenset({site_scope(THETA)}),
+        key_id="k",
+        kind=KeyKind.AGENT,
+    )
+
+
+def a_document(**fields: Any) -> dict[str, Any]:
+    """A job as people write them: a script, a few variables, one input directory, one output directory."""
+    return {
+        "name": "md-run",
+        "site": THETA,
+        "executable": "/bin/bash",
+        "arguments": ["run.sh", "--steps", "1000"],
+        "environment": {"OMP_NUM_THREADS": "4", "MODULEPATH": "/soft/modules"},
+        "resources": {"node_count": 2, "processes_per_node": 16},
+        "attributes": {"duration": 1800, "queue_name": "default", "account": "chem"},
+        "stage_in": [{"source": f"globus://{LAB}/data/in/", "target": "inputs/"}],
+        "stage_out": [{"source": "results/", "target": f"globus://{ARCHIVE}/runs/{{name}}-{{id}}/"}],
+        "cleanup": True,
+        "tags": {"run": "7"},
+        **fields,
+    }
