@@ -37,7 +37,7 @@ def whole_lives(server: DynamoDBLocal, count: int, *, spread: timedelta = timede
     clock = TurnedTime()
     client = server.client()
     meter = MeteredClient(client)
-    house = House(clock=clock, stores=dynamodb_stores(meter, clock, client), globus=FarSide(clock=clock))
+    house = House(clock=clock, stores=dynamodb_stores(meter, client), globus=FarSide(clock=clock))
 
     def ends_at(number: JobNumber) -> object:
         return TOGETHER + spread * ((number - FIRST_NUMBER) / count)

@@ -10,34 +10,33 @@ import itertools
 import json
 import threading
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 from bench.far_side import FarSide
-from chalicelib.adapters.dynamodb.desks import BatchTable, DeskTable
-from chalicelib.adapters.dynamodb.jobs import JobTable, SiteQueueIndex
-from chalicelib.adapters.dynamodb.places import SiteTable
-from chalicelib.adapters.dynamodb.postings import PostingTable
+from chalicelib.adapters.dynamodb.holdings import HoldingTable
+from chalicelib.adapters.dynamodb.jobs import SiteQueueIndex
 from chalicelib.adapters.dynamodb.table import Table
+from chalicelib.adapters.login_table import LoginTable
 from chalicelib.adapters.memory.desks import MemoryBatches, MemoryDesks
+from chalicelib.adapters.memory.holdings import MemoryHoldings
 from chalicelib.adapters.memory.jobs import MemoryJobs, MemoryPostings, MemorySiteQueue
-from chalicelib.adapters.memory.places import MemorySites
+from chalicelib.adapters.memory.places import MemoryCollections, MemorySites
 from chalicelib.adapters.memory.rows import MemoryRows
+from chalicelib.adapters.memory_logins import MemoryLogins
+from chalicelib.core.holdings import Caps
 from chalicelib.core.ids import CollectionId, JobNumber, SiteId, UserId
 from chalicelib.core.keys import JOBS, Caller, KeyKind, site_scope
 from chalicelib.core.ports.clock import Clock
-from chalicelib.core.ports.desks import Batches, Desks
-from chalicelib.core.ports.jobs import Jobs, Postings, SiteQueue
-from chalicelib.core.ports.places import Sites
+from chalicelib.core.ports.desks import Desks
+from chalicelib.core.ports.holdings import Holdings
+from chalicelib.core.ports.jobs import Jobs, SiteQueue
 from chalicelib.core.sites import Mount, Site
 from chalicelib.core.tokens import AccessToken
-from chalicelib.service.passing import Passing
-from chalicelib.service.posting import PostJobs
-from chalicelib.service.reconcile import Reconciler
-from chalicelib.service.sweep import Sweep
-from chalicelib.service.sync import Syncing
+from chalicelib.settings import read_settings
+from chalicelib.wiring import Services
 from emulators.aws.resources import TABLE, create_resources
 
 ROOT = Path(__file__).parents[1]
@@ -48,6 +47,7 @@ ARCHIVE = CollectionId("aaaaaaaa-0000-4000-8000-000000000002")
 SCRATCH = CollectionId("aaaaaaaa-0000-4000-8000-000000000003")
 THETA = SiteId("theta")
 USERNAME = "ada@uni.example"
+ROOM = Caps(jobs=100_000, bytes=2**30)
 
 
 class SystemTime:
@@ -69,43 +69,46 @@ class TurnedTime:
 
 @dataclass(frozen=True, kw_only=True)
 class Stores:
-    """The stores of one deployment."""
+    """The stores of one deployment, by the name that ``wiring.Services`` has for each; and the two made on the way."""
 
-    jobs: Jobs
-    postings: Postings
+    parts: Mapping[str, Any]
     queue: SiteQueue
-    desks: Desks
-    batches: Batches
-    sites: Sites
+    holdings: Holdings
+
+    @property
+    def jobs(self) -> Jobs:
+        found: Jobs = self.parts["_jobs"]
+        return found
 
 
 def memory_stores(clock: Clock) -> Stores:
     rows = MemoryRows()
-    return Stores(
-        jobs=MemoryJobs(rows, clock, RETENTION),
-        postings=MemoryPostings(rows),
-        queue=MemorySiteQueue(rows),
-        desks=MemoryDesks(rows),
-        batches=MemoryBatches(rows),
-        sites=MemorySites(rows),
-    )
+    parts = {
+        "_jobs": MemoryJobs(rows, clock, RETENTION),
+        "_postings": MemoryPostings(rows),
+        "_desks": MemoryDesks(rows),
+        "_batches": MemoryBatches(rows),
+        "_sites": MemorySites(rows),
+        "_collections": MemoryCollections(rows),
+        "_logins": MemoryLogins(),
+        "_jobs_table": None,
+    }
+    return Stores(parts=parts, queue=MemorySiteQueue(rows), holdings=MemoryHoldings(rows))
 
 
-def dynamodb_stores(client: Any, clock: Clock, maker: Any = None) -> Stores:
-    """The adapters on the tables of the template, which are made anew, by ``maker`` if ``client`` makes none."""
+def dynamodb_stores(client: Any, maker: Any) -> Stores:
+    """The adapters on the tables of the template, which ``maker`` makes anew and ``client`` calls."""
     template = json.loads((ROOT / "infra" / "template.json").read_text())
     made = create_resources(
-        template, lambda service: maker or client, account="123456789012", region="us-east-1", kinds=frozenset({TABLE})
+        template, lambda service: maker, account="123456789012", region="us-east-1", kinds=frozenset({TABLE})
     )
     jobs, places = (Table(lambda: client, made.refs[name]) for name in ("JobsTable", "PlacesTable"))
-    return Stores(
-        jobs=JobTable(jobs, clock, RETENTION),
-        postings=PostingTable(jobs, clock, RETENTION),
-        queue=SiteQueueIndex(jobs),
-        desks=DeskTable(jobs),
-        batches=BatchTable(jobs),
-        sites=SiteTable(places),
-    )
+    parts = {
+        "_jobs_table": jobs,
+        "_places_table": places,
+        "_logins": LoginTable(lambda: client, made.refs["LoginsTable"]),
+    }
+    return Stores(parts=parts, queue=SiteQueueIndex(jobs), holdings=HoldingTable(jobs))
 
 
 class Bell:
@@ -147,36 +150,22 @@ class Access:
         return AccessToken(user=user, value="bench", version=1, expires_at=now + timedelta(days=2))
 
 
-@dataclass(kw_only=True)
 class House:
-    """The verbs, joined. ``calls`` by name is kept by the far side and, of DynamoDB, by its meter."""
+    """The verbs as ``wiring`` joins them, over these stores, with this far side."""
 
-    clock: Clock
-    stores: Stores
-    globus: FarSide
-    bell: Bell = field(init=False)
-
-    def __post_init__(self) -> None:
-        stores = self.stores
-        self.bell = Bell(self.clock)
-        passing = Passing(
-            desks=stores.desks,
-            batches=stores.batches,
-            jobs=stores.jobs,
-            sites=stores.sites,
-            submissions=self.globus,
-            tasks=self.globus,
-            access=Access(),
-            clock=self.clock,
+    def __init__(self, *, clock: Clock, stores: Stores, globus: FarSide) -> None:
+        self.clock, self.globus, self.bell = clock, globus, Bell(clock)
+        services = Services(read_settings({"QSTAGE_BASE_URL": "https://qstage.example/api"}))
+        vars(services).update(stores.parts, clock=clock, _bell=self.bell, tokens=Access())
+        self.jobs: Jobs = services._jobs
+        self.desks: Desks = services._desks
+        self.sweep = services.sweep
+        self.posting = replace(
+            services.post_jobs, allowance=replace(services.post_jobs.allowance, holdings=stores.holdings, caps=ROOM)
         )
-        self.reconciler = Reconciler(desks=stores.desks, bell=self.bell, clock=self.clock, passing=passing, life=LIFE)
-        self.sweep = Sweep(desks=stores.desks, bell=self.bell, clock=self.clock)
-        self.posting = PostJobs(
-            jobs=stores.jobs, postings=stores.postings, sites=stores.sites, bell=self.bell, clock=self.clock
-        )
-        self.syncing = Syncing(
-            sites=stores.sites, jobs=stores.jobs, queue=stores.queue, bell=self.bell, clock=self.clock
-        )
+        self.syncing = replace(services.syncing, queue=stores.queue)
+        passing = replace(services.reconciler.passing, submissions=globus, tasks=globus)
+        self.reconciler = replace(services.reconciler, passing=passing)
         mount = Mount(collection=SCRATCH, path="/scratch/", directory="/lus/scratch/")
         # Every user of a bench bears one username: the list of a site's users is none of what is measured.
         site = Site(
@@ -184,10 +173,10 @@ class House:
             owner=a_user(0),
             scheduler="cobalt",
             mappings=(mount,),
-            created_at=self.clock.now(),
+            created_at=clock.now(),
             users=frozenset({USERNAME}),
         )
-        stores.sites.put(site)
+        services._sites.put(site)
 
     def post(self, documents: list[dict[str, Any]], user: int = 0) -> list[JobNumber]:
         caller = Caller(user=a_user(user), username=USERNAME, scopes=frozenset({JOBS}), key_id="k", kind=KeyKind.KEY)

@@ -126,7 +126,7 @@ def check_all_completed(house: House, numbers: list[JobNumber], user: int = 0) -
     from bench.house import a_user
     from chalicelib.core.ids import JobRef
 
-    jobs = house.stores.jobs.get_many([JobRef(user=a_user(user), number=number) for number in numbers])
+    jobs = house.jobs.get_many([JobRef(user=a_user(user), number=number) for number in numbers])
     bad = [job for job in jobs.values() if job.state is not State.COMPLETED or job.cleanup]
     assert len(jobs) == len(numbers), f"{len(numbers) - len(jobs)} jobs are gone"
     assert not bad, bad[0]
