@@ -3,8 +3,9 @@
 Both stores index jobs by this answer and a sync checks it again on the status itself: an index may be stale,
 the status never is. A site has to do with a job in three cases:
 
-* *lease*: it is staged, its user neither holds it nor wants it ended, it waits for no other job, and no lease on
-  it lasts;
+* *lease*: it is staged, its user neither holds it nor wants it ended, and it waits for no other job. A lease on it
+  changes nothing here, so that to give one, to prolong it and to lose it costs the index no write; whether it lasts
+  the status tells;
 * *cancel*: its user wants it ended, and a site has had it, so that only the site can say that nothing of it is
   left at the scheduler;
 * *cleanup*: it is completed, and its directory is to be removed; or it was cancelled before it ran, and so is
@@ -23,7 +24,7 @@ class Kind(StrEnum):
     """The two questions that a site asks. The words are stored in index keys; do not rename them."""
 
     LEASE = "lease"
-    """May be leased and submitted, from the time given with it."""
+    """May be leased and submitted; the time given with it is the job's age, by which sites take jobs."""
     COMMAND = "command"
     """Has a command for the site, since the time given with it, until a report answers it."""
 
@@ -35,8 +36,13 @@ def site_due(job: Job) -> tuple[Kind, datetime] | None:
     if job.cancel_requested:
         return (Kind.COMMAND, job.updated_at) if _in_site_hands(job) else None
     if job.state is State.STAGED and job.hold is None and not job.parents:
-        return Kind.LEASE, max(job.updated_at, job.leased_until or job.updated_at)
+        return Kind.LEASE, job.created_at
     return None
+
+
+def leased(job: Job, now: datetime) -> bool:
+    """Whether a lease on the job lasts."""
+    return job.leased_until is not None and job.leased_until > now
 
 
 def _in_site_hands(job: Job) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -12,7 +12,7 @@ from chalicelib.core.errors import FarSide
 from chalicelib.core.events import Event
 from chalicelib.core.job import Job
 from chalicelib.core.lifecycle import transition
-from chalicelib.core.ports.jobs import Jobs, Tale
+from chalicelib.core.ports.jobs import Jobs, Save, Tale
 from chalicelib.core.progress import due
 from chalicelib.service import fresh
 
@@ -28,17 +28,38 @@ class Step:
     detail: Mapping[str, Any] | None = None
 
 
+Decide = Callable[[Job], tuple[Step, ...]]
+
+
 def walk(job: Job, steps: tuple[Step, ...], now: datetime, *, settle: bool = True) -> tuple[Job, tuple[Tale, ...]]:
     """Apply the steps, then (with ``settle``) whatever is due by then, and gather the tales."""
     tales = []
     for step in steps:
         changed = transition(job, step.event, now)
         if changed is not job and step.detail:
-            tales.append(Tale(version=changed.version, detail=step.detail))
+            tales.append(Tale(version=changed.version, detail=step.detail, code=step.event.code))
         job = changed
     while settle and (event := due(job)) is not None:
         job = transition(job, event, now)
     return job, tuple(tales)
+
+
+def change_many(
+    jobs: Jobs, wanted: Sequence[tuple[Job, Decide]], now: datetime, *, settle: bool = True
+) -> list[Job | None]:
+    """Change jobs that were just read, each by itself and many at a time; a job stands in ``wanted`` once.
+
+    :returns: for each what ``change`` would have.
+    """
+    after = [(job, *walk(job, decide(job), now, settle=settle)) for job, decide in wanted]
+    changed = [place for place, (job, now_is, _) in enumerate(after) if now_is is not job]
+    saves = [Save(job=after[at][1], was=after[at][0].version, tales=after[at][2]) for at in changed]
+    found: list[Job | None] = [now_is for _, now_is, _ in after]
+    for at, saved in zip(changed, jobs.save_many(saves) if saves else (), strict=True):
+        if not saved:
+            again = jobs.get(after[at][0].ref)
+            found[at] = None if again is None else change(jobs, again, wanted[at][1], now, settle=settle)
+    return found
 
 
 def change(

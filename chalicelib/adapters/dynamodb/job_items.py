@@ -180,11 +180,18 @@ def read_edge(item: Mapping[str, Any]) -> JobNumber:
 def write_tale(ref: JobRef, tale: Tale, written: datetime, retention: timedelta) -> dict[str, Any]:
     sk = tale_sk(ref.number, tale.version)
     expires = words_expire(written, retention)
-    return {**key(ref.user, sk), "v": SCHEMA, "tale": json_text(tale.detail), "expires": expires}
+    return {
+        **key(ref.user, sk),
+        "v": SCHEMA,
+        "tale": json_text(tale.detail),
+        "code": tale.code or None,
+        "expires": expires,
+    }
 
 
 def read_tale(item: Mapping[str, Any]) -> Tale:
-    return Tale(version=int(item["sk"].rpartition("#")[2]), detail=json.loads(item["tale"]))
+    version = int(item["sk"].rpartition("#")[2])
+    return Tale(version=version, detail=json.loads(item["tale"]), code=item.get("code", ""))
 
 
 def site_bucket(site: SiteId, shard: int) -> str:

@@ -12,7 +12,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from chalicelib.adapters.attributes import from_item, to_item
 from chalicelib.adapters.aws_errors import aws, refused_item
@@ -20,6 +20,7 @@ from chalicelib.adapters.dynamodb.expressions import Piece, arguments
 from chalicelib.core.errors import FarSide
 
 Values = Mapping[str, Any]
+Done = TypeVar("Done")
 
 ATTEMPTS = 8
 """How often a write is tried that collides with others, or a batch of which something is left."""
@@ -28,6 +29,7 @@ MOST_TOGETHER = 100
 """Writes in one transaction, and keys in one batch of reads."""
 
 _MOST_BATCHED = 25
+_AT_ONCE = 8
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.02, 1.0
 _COLLIDED = frozenset({"TransactionConflict", "ThrottlingError", "ProvisionedThroughputExceeded"})
 _FAILED = "ConditionalCheckFailed"
@@ -151,6 +153,18 @@ class Table:
         except _CanceledError as canceled:
             return canceled.failed
         return ()
+
+    def at_once(self, calls: Sequence[Callable[[], Done]]) -> list[Done]:
+        """Make independent calls of this table, several at a time; returns their answers in the same order.
+
+        What one of them raises is raised, once all have ended or were not begun.
+        """
+        if len(calls) == 1:
+            return [calls[0]()]
+        from concurrent.futures import ThreadPoolExecutor
+
+        with ThreadPoolExecutor(min(_AT_ONCE, len(calls) or 1)) as pool:
+            return list(pool.map(lambda call: call(), calls))
 
     def fill(self, items: Sequence[Values]) -> None:
         """Put items whatever was there: for those that nobody ever writes with another content."""

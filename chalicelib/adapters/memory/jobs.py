@@ -15,7 +15,7 @@ from chalicelib.core.ids import JobNumber, JobRef, SiteId, UserId
 from chalicelib.core.job import Job
 from chalicelib.core.listing import read_marker, turn_page
 from chalicelib.core.ports.clock import Clock
-from chalicelib.core.ports.jobs import Commit, Page, Posting, Taken, Tale, Wanted
+from chalicelib.core.ports.jobs import Commit, Page, Posting, Taken, Save, Tale, Wanted
 from chalicelib.core.site_queue import Kind
 
 RETENTION = timedelta(days=180)
@@ -47,12 +47,15 @@ class MemoryJobs:
                 return False
             with self._rows.writing():
                 for tale in tales:
-                    self._rows.tales[(job.ref, tale.version)] = json.dumps(dict(tale.detail))
+                    self._rows.tales[(job.ref, tale.version)] = json.dumps([tale.code, dict(tale.detail)])
                 expires = job.updated_at + self._retention if job.state.final else None
                 self._rows.put_job(JobRow(job, expires))
                 if fact is not None:
                     self._rows.put_fact(job.ref.user, fact, job.updated_at)
             return True
+
+    def save_many(self, saves: Sequence[Save]) -> Sequence[bool]:
+        return [self.save(each.job, was=each.was, tales=each.tales) for each in saves]
 
     def list(self, user: UserId, wanted: Wanted, limit: int, marker: str | None) -> Page:
         before = None if marker is None else read_marker(marker)
@@ -74,7 +77,8 @@ class MemoryJobs:
             return self._tale(ref, version) if (ref, version) in self._rows.tales else None
 
     def _tale(self, ref: JobRef, version: int) -> Tale:
-        return Tale(version=version, detail=json.loads(self._rows.tales[(ref, version)]))
+        code, detail = json.loads(self._rows.tales[(ref, version)])
+        return Tale(version=version, detail=detail, code=code)
 
     def _alive(self, row: JobRow) -> Job | None:
         return None if row.expires is not None and row.expires <= self._clock.now() else row.job
@@ -156,10 +160,10 @@ class MemorySiteQueue:
     def __init__(self, rows: MemoryRows) -> None:
         self._rows = rows
 
-    def leasable(self, site: SiteId, limit: int, now: datetime) -> Sequence[JobRef]:
+    def leasable(self, site: SiteId, limit: int) -> Sequence[JobRef]:
         with self._rows.lock:
             entries = self._rows.site_queue.read(self._rows.writes, (site, Kind.LEASE))
-        return [ref for at, ref in entries if at <= now][:limit]
+        return [ref for _, ref in entries][:limit]
 
     def commanded(self, site: SiteId, limit: int) -> Sequence[JobRef]:
         with self._rows.lock:

@@ -24,6 +24,17 @@ class Tale:
 
     version: int
     detail: Mapping[str, Any]
+    code: str = ""
+    """That of the event which made the version: of a writer who lost the race for it, words may be left."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Save:
+    """One status to replace; see ``Jobs.save``."""
+
+    job: Job
+    was: int
+    tales: Sequence[Tale] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,11 +107,15 @@ class Jobs(Protocol):
     def save(self, job: Job, *, was: int, tales: Sequence[Tale] = (), fact: InboxItem | None = None) -> bool:
         """Replace the status if the stored version is still ``was``; False, and nothing written, if not.
 
-        ``tales`` are written before the status, so that a status never points at words that are not there (an
-        orphaned tale of a lost race is overwritten by the winner or never read). With ``fact``, the status,
-        the inbox item and the desk (``seq + 1``, ``wake_at = job.updated_at``) are one transaction. A job in a
-        final state is given its expiry. Safe to repeat: the second answers False.
+        A status never points at words that are not there. The tale of a writer who lost a race may be left, but
+        never in the place of the winner's; its ``code`` tells. With ``fact``, the status, the tales, the inbox item
+        and the desk (``seq + 1``, ``wake_at = job.updated_at``) are one transaction. A job in a final state is
+        given its expiry. Safe to repeat: the second answers False.
         """
+        ...
+
+    def save_many(self, saves: Sequence[Save]) -> Sequence[bool]:
+        """Make each save by itself, several at a time: some may take place and others not. At most one of a job."""
         ...
 
     def list(self, user: UserId, wanted: Wanted, limit: int, marker: str | None) -> Page:
@@ -166,8 +181,8 @@ class Postings(Protocol):
 class SiteQueue(Protocol):
     """What a site has to do. Both answers are *hints*: the status decides, read and changed conditionally."""
 
-    def leasable(self, site: SiteId, limit: int, now: datetime) -> Sequence[JobRef]:
-        """Return jobs that are staged, not held, and not leased beyond ``now``; the longest waiting first."""
+    def leasable(self, site: SiteId, limit: int) -> Sequence[JobRef]:
+        """Return jobs that are staged and not held, leased or not; the oldest job first."""
         ...
 
     def commanded(self, site: SiteId, limit: int) -> Sequence[JobRef]:
