@@ -36,7 +36,6 @@ from chalicelib.core.ports.jobs import Jobs, SiteQueue
 from chalicelib.core.sites import Mount, Site
 from chalicelib.core.tokens import AccessToken
 from chalicelib.settings import read_settings
-from chalicelib.wiring import Services
 from emulators.aws.resources import TABLE, create_resources
 
 ROOT = Path(__file__).parents[1]
@@ -154,6 +153,8 @@ class House:
     """The verbs as ``wiring`` joins them, over these stores, with this far side."""
 
     def __init__(self, *, clock: Clock, stores: Stores, globus: FarSide) -> None:
+        from chalicelib.wiring import Services
+
         self.clock, self.globus, self.bell = clock, globus, Bell(clock)
         services = Services(read_settings({"QSTAGE_BASE_URL": "https://qstage.example/api"}))
         vars(services).update(stores.parts, clock=clock, _bell=self.bell, tokens=Access())

@@ -170,7 +170,9 @@ class Services:
         from chalicelib.service.sync import Syncing
 
         queue = SiteQueueIndex(self._jobs_table)
-        return Syncing(sites=self._sites, jobs=self._jobs, queue=queue, bell=self._bell, clock=self.clock)
+        return Syncing(
+            sites=self._sites, jobs=self._jobs, queue=queue, desks=self._desks, bell=self._bell, clock=self.clock
+        )
 
     @cached_property
     def _outlooks(self) -> Outlooks:

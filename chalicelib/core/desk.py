@@ -4,7 +4,8 @@ There is one desk for each user, because tokens, Globus's limits and batching ar
 hands touch it, and they never touch the same fields:
 
 * *writers* (a POST, a login, a site's report) record a fact: ``seq + 1``, ``wake_at = now``, and one inbox
-  item that names the jobs concerned, in one transaction with the fact itself;
+  item that names the jobs concerned, in one transaction with the fact itself, or, of many jobs, before it
+  (``InboxItem.until``);
 * *the planner* (one reconcile at a time) owns ``plan``: it claims the desk by compare-and-set on
   ``plan.version``, works, and closes it by the same.
 
@@ -270,12 +271,17 @@ class Desk:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InboxItem:
     """One fact for the planner: which jobs it concerns, that the user has signed in, or that they signed out
-    everywhere (``logout``: when)."""
+    everywhere (``logout``: when).
+
+    A fact about many jobs is *announced*: its item is put before their statuses are written, one by one, and says
+    ``until`` when that may go on. The planner keeps it as long while any of them is still at its site.
+    """
 
     id: str
     numbers: tuple[JobNumber, ...] = ()
     login: bool = False
     logout: datetime | None = None
+    until: datetime | None = None
 
 
 def closed(plan: Plan) -> Plan:

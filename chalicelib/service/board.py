@@ -45,6 +45,9 @@ class Board:
     wake_at: datetime | None = None
     """When something that this pass left alone is due; None if nothing of it has a time."""
 
+    announced_until: datetime | None = None
+    """When a fact that was announced must have come; looked at then, whatever else the user's jobs wait for."""
+
     def wake_by(self, at: datetime) -> None:
         """Ask for a pass no later than then."""
         self.wake_at = at if self.wake_at is None else min(self.wake_at, at)

@@ -15,8 +15,14 @@ def batch_id() -> BatchId:
 
 
 def inbox_item(
-    now: datetime, numbers: tuple[JobNumber, ...], *, login: bool = False, logout: datetime | None = None
+    now: datetime,
+    numbers: tuple[JobNumber, ...],
+    *,
+    login: bool = False,
+    logout: datetime | None = None,
+    until: datetime | None = None,
 ) -> InboxItem:
     """An inbox item whose id sorts by time."""
     at = int(now.timestamp() * 1000)
-    return InboxItem(id=f"{at:012x}-{secrets.token_hex(6)}", numbers=numbers, login=login, logout=logout)
+    name = f"{at:012x}-{secrets.token_hex(6)}"
+    return InboxItem(id=name, numbers=numbers, login=login, logout=logout, until=until)

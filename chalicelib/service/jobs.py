@@ -82,7 +82,7 @@ class ManageJobs:
     def story(self, caller: Caller, number: JobNumber) -> Story:
         """Everything that happened to a job."""
         job = self._get(caller, number)
-        return Story(job=job, tales={tale.version: tale for tale in self.jobs.tales(job.ref)})
+        return Story(job=job, tales={tale.version: tale for tale in self.jobs.tales(job.ref) if _belongs(job, tale)})
 
     def cancel(self, caller: Caller, number: JobNumber) -> tuple[Seen, bool]:
         """Ask for the end of a job; the flag tells whether there is still something to end."""
@@ -146,3 +146,8 @@ class ManageJobs:
             told=None if job.told is None else self.jobs.tale(job.ref, job.told),
             exited=None if job.exited is None else self.jobs.tale(job.ref, job.exited),
         )
+
+
+def _belongs(job: Job, tale: Tale) -> bool:
+    """Whether the event that made the version is the tale's: somebody else may have lost the race for it."""
+    return all(mark.code == tale.code for mark in job.trail if mark.version == tale.version)

@@ -19,7 +19,7 @@ from chalicelib.core.drafting import Draft, draft, long_slots
 from chalicelib.core.errors import FarSide, LoginNeeded
 from chalicelib.core.globus_codes import waits_for_user
 from chalicelib.core.ids import JobNumber, UserId
-from chalicelib.core.job import Job, Leg, Stage
+from chalicelib.core.job import Job, Leg, Stage, State
 from chalicelib.core.polling import FIRST_RETRY, interval, is_due, next_look, rest
 from chalicelib.core.ports.clock import Clock
 from chalicelib.core.ports.desks import Batches, Desks
@@ -93,7 +93,7 @@ class Passing:
 
     def _pass(self, turn: Turn) -> bool:
         """Do what is due; returns whether that was all of the inbox that can be seen to."""
-        board, shelf = turn.board, turn.shelf
+        board, shelf, began = turn.board, turn.shelf, self.clock.now()
         inbox = self.desks.inbox(board.user, MOST_INBOX)
         signed_in = any(item.login for item in inbox)
         if signed_in and (board.plan.need is not None or board.plan.batches):
@@ -117,7 +117,7 @@ class Passing:
             left = self._with_globus(turn, left_at, all_jobs=near)
             self.watching.telling.login_needed(turn)
         # A wish to be signed out stays in the inbox until Globus has taken it.
-        seen_to = [item for item in inbox if left or item.logout is None]
+        seen_to = [item for item in inbox if (left or item.logout is None) and not _announced(turn, item, began)]
         tidied = self._tidy(turn, seen_to, self.watching.unlearnt(turn))
         return len(inbox) < MOST_INBOX or not tidied
 
@@ -274,6 +274,18 @@ def _wants_more(job: Job) -> bool:
     return plannable(job) or due(job) is not None or abandoned_by(job) or unjudged
 
 
+def _announced(turn: Turn, item: InboxItem, began: datetime) -> bool:
+    """Whether what the item tells of may still be on its way: a job that this pass read at its site may have ended."""
+    if item.until is None or item.until <= began:
+        return False
+    found = (turn.shelf.jobs.get(number) for number in item.numbers)
+    if not any(job is not None and job.state in (State.STAGED, State.QUEUED, State.ACTIVE) for job in found):
+        return False
+    known = turn.board.announced_until
+    turn.board.announced_until = item.until if known is None else min(known, item.until)
+    return True
+
+
 def _named(inbox: Iterable[InboxItem]) -> tuple[JobNumber, ...]:
     return tuple(dict.fromkeys(number for item in inbox for number in item.numbers))
 
@@ -281,10 +293,12 @@ def _named(inbox: Iterable[InboxItem]) -> tuple[JobNumber, ...]:
 def _next_look(board: Board, now: datetime) -> datetime | None:
     """When what is under way wants to be looked at, or what failed to be tried again."""
     need, trouble, watch = board.plan.need, board.plan.trouble, board.plan.watch
-    if trouble is None and need is not None and need.collections is None:
-        return watch.at if watch else None
+    looks: list[datetime | None] = [board.announced_until]
     if trouble is not None:
-        return trouble.until or now + max(FIRST_RETRY, interval(now - trouble.since))
-    looks = [next_look(board.plan)]
-    looks += [live.retry_at or now + FIRST_RETRY for live in board.plan.batches if live.task is None]
-    return min((at for at in (*looks, board.wake_at, watch.at if watch else None) if at is not None), default=None)
+        looks.append(trouble.until or now + max(FIRST_RETRY, interval(now - trouble.since)))
+    elif need is not None and need.collections is None:
+        looks.append(watch.at if watch else None)
+    else:
+        looks += [next_look(board.plan), board.wake_at, watch.at if watch else None]
+        looks += [live.retry_at or now + FIRST_RETRY for live in board.plan.batches if live.task is None]
+    return min((at for at in looks if at is not None), default=None)

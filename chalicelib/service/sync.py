@@ -8,27 +8,28 @@ do: each status is read and changed conditionally.
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from chalicelib.core.desk import InboxItem
 from chalicelib.core.document import Document, read_document
 from chalicelib.core.errors import Conflict, NotFound
 from chalicelib.core.events import Leased
-from chalicelib.core.ids import SiteId, UserId
+from chalicelib.core.ids import JobNumber, JobRef, SiteId, UserId
 from chalicelib.core.job import Job, State
 from chalicelib.core.keys import Caller, site_scope
 from chalicelib.core.lifecycle import IllegalTransition
 from chalicelib.core.ports.bell import Bell
 from chalicelib.core.ports.clock import Clock
+from chalicelib.core.ports.desks import Desks
 from chalicelib.core.ports.jobs import Jobs, SiteQueue
 from chalicelib.core.ports.places import Sites
-from chalicelib.core.site_queue import Kind, site_due
+from chalicelib.core.site_queue import Kind, leased, site_due
 from chalicelib.core.sites import LEASE, Site
 from chalicelib.core.sync import AgentReport, SyncRequest, detail_of, event_of
 from chalicelib.service import fresh
-from chalicelib.service.changing import Step, change
+from chalicelib.service.changing import Step, change_many, walk
 
 log = logging.getLogger(__name__)
 
@@ -39,6 +40,12 @@ BUSY_SECONDS, IDLE_SECONDS = 2, 5
 """When the agent is to call again: with work in hand, and without."""
 
 MOST_COMMANDS = 100
+
+WRITTEN_WITHIN = timedelta(seconds=60)
+"""How long the statuses of announced ends may be on their way: longer than the function that writes them can live."""
+
+ENDED = frozenset({State.STAGE_OUT, State.FAILED})
+"""What an ended job is for the planner to go on with."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,6 +95,7 @@ class Syncing:
     sites: Sites
     jobs: Jobs
     queue: SiteQueue
+    desks: Desks
     bell: Bell
     clock: Clock
 
@@ -101,10 +109,7 @@ class Syncing:
             raise NotFound(f"There is no site {name!r} that this token opens.")
         now = self.clock.now()
         site = self._occupy(name, request, now)
-        rung: set[UserId] = set()
-        answers = [self._take(site, report, now, rung) for report in request.reports]
-        for user in rung:
-            self.bell.ring(user)
+        answers = self._take(site, request.reports, now)
         self._renew(site, request, now)
         commands = self._commands(site)
         leases = self._lease(site, request, now)
@@ -118,7 +123,9 @@ class Syncing:
         )
 
     def _occupy(self, name: SiteId, request: SyncRequest, now: datetime) -> Site:
-        site = self.sites.occupy(name, request.instance, request.host, now + OCCUPIED, now)
+        site = self.sites.get(name)
+        if site is None or not _occupied_by(site, request.instance, now + OCCUPIED / 2):
+            site = self.sites.occupy(name, request.instance, request.host, now + OCCUPIED, now)
         if site is None:
             raise NotFound(f"There is no site {name!r} that this token opens.")
         if site.agent != request.instance:
@@ -131,53 +138,75 @@ class Syncing:
             )
         return site
 
-    def _take(self, site: Site, report: AgentReport, now: datetime, rung: set[UserId]) -> Answer:
-        """Record one report. One that is bad by itself never keeps back the others."""
-        job = None if report.ref is None else self.jobs.get(report.ref)
-        if job is None or job.site != site.id or job.posted is not None:
-            return Answer(report=report, result="unknown")
-        if report.epoch != job.epoch:
-            return Answer(report=report, result="stale", detail=f"the job's lease is now of epoch {job.epoch}")
+    def _take(self, site: Site, reports: Sequence[AgentReport], now: datetime) -> list[Answer]:
+        """Record the reports, those of a job in one write. One that is bad by itself never keeps back the others.
 
-        document = self._document(job) if report.event == "exited" else None
+        The order is that of an announced fact (``core.desk``): their users' desks are told which jobs may end, the
+        statuses are written one by one, and the bell rings. An agent that gets no answer reports again.
+        """
+        found = self.jobs.get_many(list(dict.fromkeys(report.ref for report in reports if report.ref is not None)))
+        jobs = {ref: job for ref, job in found.items() if job.site == site.id and job.posted is None}
+        documents = self._documents(
+            [jobs[report.ref] for report in reports if report.event == "exited" and report.ref in jobs]
+        )
+        good: dict[JobRef, list[AgentReport]] = defaultdict(list)
+        after: dict[JobRef, Job] = {}
+        answers = []
+        for report in reports:
+            job = None if report.ref is None else jobs.get(report.ref)
+            answer = _answer(report, after.get(job.ref, job) if job is not None else None)
+            if answer.result == "recorded" and job is not None:
+                try:
+                    after[job.ref] = _recorded(after.get(job.ref, job), report, documents.get(job.ref), now)[1]
+                    good[job.ref].append(report)
+                except IllegalTransition as bug:
+                    # Not log.exception: the cause tells the whole story of the job, the stack would add only this file.
+                    log.error("report refused", extra={"fields": {"site": site.id, "cause": str(bug)}})  # noqa: TRY400
+                    answer = replace(answer, result="refused", detail=f"{report.event} cannot follow {job.state}")
+            answers.append(answer)
+        ended = [ref for ref, job in after.items() if job is not jobs[ref] and job.state in ENDED]
+        users = self._announce(ended, now)
+        wanted = [(jobs[ref], _deciding(told, documents.get(ref), now)) for ref, told in good.items()]
+        change_many(self.jobs, wanted, now, settle=False)
+        for user in users:
+            self.bell.ring(user)
+        return answers
 
-        def decide(current: Job) -> tuple[Step, ...]:
-            return (Step(event=event_of(report, current, document), detail=detail_of(report)),)
-
-        def fact(changed: Job) -> InboxItem | None:
-            ended = changed.state in (State.STAGE_OUT, State.FAILED)
-            return fresh.inbox_item(now, (changed.ref.number,)) if ended else None
-
-        try:
-            changed = change(self.jobs, job, decide, now, settle=False, fact=fact)
-        except IllegalTransition as bug:
-            # Not log.exception: the cause tells the job's whole story, and the stack would add only this file.
-            log.error("report refused", extra={"fields": {"site": site.id, "cause": str(bug)}})  # noqa: TRY400
-            return Answer(report=report, result="refused", detail=f"{report.event} cannot follow {job.state}")
-        if changed is not None and (changed.state is State.STAGE_OUT or (changed.state.final and changed.awaited)):
-            rung.add(job.ref.user)
-        return Answer(report=report, result="recorded")
+    def _announce(self, ended: Sequence[JobRef], now: datetime) -> list[UserId]:
+        """Tell the planners which jobs are about to end; returns their users."""
+        numbers: dict[UserId, list[JobNumber]] = defaultdict(list)
+        for ref in sorted(ended):
+            numbers[ref.user].append(ref.number)
+        for user, theirs in numbers.items():
+            self.desks.record(user, fresh.inbox_item(now, tuple(theirs), until=now + WRITTEN_WITHIN), now)
+        return list(numbers)
 
     def _renew(self, site: Site, request: SyncRequest, now: datetime) -> None:
         """Prolong the leases that the agent still works on, when half of one is over."""
         held = dict(request.holding)
-        for ref, job in self.jobs.get_many(list(held)).items():
-            ours = job.site == site.id and job.state is State.STAGED and job.epoch == held[ref] and job.hold is None
-            if ours and job.leased_until is not None and job.leased_until - now < LEASE / 2:
-                change(self.jobs, job, lambda current: (_prolong(current, now),), now, settle=False)
+        late = [
+            job
+            for ref, job in self.jobs.get_many(list(held)).items()
+            if job.site == site.id and job.state is State.STAGED and job.epoch == held[ref] and job.hold is None
+            if job.leased_until is not None and job.leased_until - now < LEASE / 2
+        ]
+        change_many(self.jobs, [(job, lambda current: (_prolong(current, now),)) for job in late], now, settle=False)
 
     def _commands(self, site: Site) -> list[Command]:
         refs = self.queue.commanded(site.id, MOST_COMMANDS)
         found = self.jobs.get_many(list(refs))
-        return [self._command(site, found[ref]) for ref in refs if ref in found and _commanded(found[ref])]
+        jobs = [found[ref] for ref in refs if ref in found and _commanded(found[ref])]
+        documents = self._documents([job for job in jobs if job.state is State.COMPLETED])
+        return [self._command(site, job, documents.get(job.ref)) for job in jobs]
 
-    def _command(self, site: Site, job: Job) -> Command:
+    def _command(self, site: Site, job: Job, document: Document | None) -> Command:
         directory = site.job_directory(job.ref.user, job.directory_name())
         if job.state is State.CANCELED:
             return Command(job=job, word="cleanup", directory=directory, unless_ran=True)
         if job.state is not State.COMPLETED:
             return Command(job=job, word="cancel", directory=directory)
-        cleanup = self._document(job).cleanup
+        assert document is not None, "the documents of completed jobs have been read"
+        cleanup = document.cleanup
         paths = cleanup if isinstance(cleanup, tuple) else None
         return Command(job=job, word="cleanup", directory=directory, paths=paths)
 
@@ -188,29 +217,67 @@ class Syncing:
         that got lost: it is given again under the same epoch.
         """
         held = {ref for ref, _ in request.holding}
-        refs = self.queue.leasable(site.id, request.take + len(held), now + LEASE) if request.take else ()
-        leases: list[Lease] = []
-        for ref, job in self.jobs.get_many([ref for ref in refs if ref not in held][: request.take]).items():
-            taken = self._lease_one(job, now)
-            if taken is not None:
-                leases.append(Lease(job=taken, document=self._document(taken)))
-                log.info("job leased", extra={"fields": {"site": site.id, "job": str(ref), "epoch": taken.epoch}})
-        return leases
-
-    def _lease_one(self, job: Job, now: datetime) -> Job | None:
-        """The job under a lease that this call may give away; None if it is not to be had."""
+        refs = self.queue.leasable(site.id, request.take + len(held)) if request.take else ()
+        found = self.jobs.get_many([ref for ref in refs if ref not in held][: request.take])
 
         def decide(current: Job) -> tuple[Step, ...]:
-            due = site_due(current)
-            wanted = due is not None and due[0] is Kind.LEASE and due[1] <= now
+            wanted = _leasable(current) and not leased(current, now)
             return (Step(event=Leased(epoch=current.epoch + 1, until=now + LEASE)),) if wanted else ()
 
-        taken = change(self.jobs, job, decide, now, settle=False)
-        leased = taken is not None and taken.state is State.STAGED and taken.leased_until is not None
-        return taken if leased and taken is not None and not taken.cancel_requested else None
+        changed = change_many(self.jobs, [(job, decide) for job in found.values()], now, settle=False)
+        taken = [job for job in changed if job is not None and _leasable(job) and leased(job, now)]
+        documents = self._documents(taken)
+        for job in taken:
+            log.info("job leased", extra={"fields": {"site": site.id, "job": str(job.ref), "epoch": job.epoch}})
+        return [Lease(job=job, document=documents[job.ref]) for job in taken]
 
-    def _document(self, job: Job) -> Document:
-        return read_document(dict(self.jobs.documents([(job.ref, job.revision)])[job.ref]))
+    def _documents(self, jobs: Sequence[Job]) -> Mapping[JobRef, Document]:
+        found = self.jobs.documents([(job.ref, job.revision) for job in jobs]) if jobs else {}
+        return {ref: read_document(dict(raw)) for ref, raw in found.items()}
+
+
+Deciding = Callable[[Job], tuple[Step, ...]]
+
+
+def _occupied_by(site: Site, instance: str, until: datetime) -> bool:
+    """Whether the site is this agent's until then at least: to say so again would be a write for nothing."""
+    return site.agent == instance and site.agent_until is not None and site.agent_until >= until
+
+
+def _answer(report: AgentReport, job: Job | None) -> Answer:
+    """What becomes of a report about this job, if its event can follow."""
+    if job is None:
+        return Answer(report=report, result="unknown")
+    if report.epoch != job.epoch:
+        return Answer(report=report, result="stale", detail=f"the job's lease is now of epoch {job.epoch}")
+    return Answer(report=report, result="recorded")
+
+
+def _recorded(job: Job, report: AgentReport, document: Document | None, now: datetime) -> tuple[Step, Job]:
+    """What the report means for a job, and the job after it.
+
+    :raises IllegalTransition: it cannot follow.
+    """
+    step = Step(event=event_of(report, job, document), detail=detail_of(report))
+    return step, walk(job, (step,), now, settle=False)[0]
+
+
+def _deciding(reports: Sequence[AgentReport], document: Document | None, now: datetime) -> Deciding:
+    """Reads these reports of one job against what it has become."""
+
+    def decide(current: Job) -> tuple[Step, ...]:
+        steps = []
+        for report in reports:
+            step, current = _recorded(current, report, document, now)
+            steps.append(step)
+        return tuple(steps)
+
+    return decide
+
+
+def _leasable(job: Job) -> bool:
+    due = site_due(job)
+    return due is not None and due[0] is Kind.LEASE
 
 
 def _prolong(job: Job, now: datetime) -> Step:

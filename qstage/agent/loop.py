@@ -22,7 +22,7 @@ from qstage import __version__
 from qstage.agent.config import AgentConfig
 from qstage.agent.journal import Journal
 from qstage.agent.orders import Orders
-from qstage.agent.rules import Phase, iso
+from qstage.agent.rules import Held, Phase, iso
 from qstage.agent.schedulers import WrongSite, open_scheduler
 from qstage.agent.wire import Answer, BadLease, Report, read_answer, read_command, read_lease
 from qstage.agent.work import Work
@@ -135,9 +135,15 @@ class Agent:
                 "host": socket.gethostname(),
             },
             "take": self._room(),
-            "holding": [{"job": held.job, "epoch": held.epoch} for held in self._journal.held.values()],
+            "holding": [{"job": held.job, "epoch": held.epoch} for held in self._leased()],
             "reports": [report.to_wire() for report in sent.values()],
         }
+
+    def _leased(self) -> list[Held]:
+        """The jobs that the service may still take for leased: not those that it knows to be at the scheduler."""
+        unheard = {report.job for report in self._journal.reports.values()}
+        waiting = {Phase.LEASED, Phase.SUBMITTING}
+        return [held for held in self._journal.held.values() if held.phase in waiting or held.job in unheard]
 
     def _lease(self, raw: Mapping[str, Any]) -> None:
         try:

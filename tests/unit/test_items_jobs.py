@@ -222,8 +222,8 @@ def test_a_status_is_in_the_index_of_its_site_only_while_the_site_has_something_
 
 def test_keys_of_the_site_index_sort_as_their_moments_do() -> None:
     staged = a_plain_life()[3]
-    later = replace(staged, updated_at=staged.updated_at + timedelta(microseconds=1))
-    much_later = replace(staged, updated_at=staged.updated_at + timedelta(days=30_000))
+    later = replace(staged, created_at=staged.created_at + timedelta(microseconds=1))
+    much_later = replace(staged, created_at=staged.created_at + timedelta(days=30_000))
     keys = [stored(job)["site_due"]["S"] for job in (staged, later, much_later)]
     assert keys == sorted(set(keys))
 

@@ -10,7 +10,7 @@ from chalicelib.core.holds import Hold
 from chalicelib.core.ids import JobNumber, JobRef, SiteId, UserId
 from chalicelib.core.job import Job, State
 from chalicelib.core.shards import SITE_SHARDS, WAKE_SHARDS, site_shard, wake_shard
-from chalicelib.core.site_queue import Kind, site_due
+from chalicelib.core.site_queue import Kind, leased, site_due
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -47,13 +47,17 @@ def test_a_site_leases_submits_cancels_and_cleans_and_nothing_else(
     assert (due and due[0]) == expected
 
 
-def test_a_job_can_be_leased_since_it_was_staged() -> None:
-    assert site_due(a_job(State.STAGED)) == (Kind.LEASE, NOON)
+def test_jobs_are_leased_by_their_age_and_a_lease_moves_them_nowhere() -> None:
+    """Each move would be two writes of the index."""
+    assert site_due(a_job(State.STAGED)) == (Kind.LEASE, NOON - HOUR)
+    assert site_due(a_job(State.STAGED, epoch=1, leased_until=NOON + HOUR)) == (Kind.LEASE, NOON - HOUR)
 
 
-def test_a_leased_job_can_be_leased_again_when_the_lease_has_run_out() -> None:
-    assert site_due(a_job(State.STAGED, epoch=1, leased_until=NOON + HOUR)) == (Kind.LEASE, NOON + HOUR)
-    assert site_due(a_job(State.STAGED, epoch=1, leased_until=NOON - HOUR)) == (Kind.LEASE, NOON)
+def test_a_lease_lasts_until_its_time_and_no_longer() -> None:
+    job = a_job(State.STAGED, epoch=1, leased_until=NOON)
+    assert leased(job, NOON - HOUR)
+    assert not leased(job, NOON)
+    assert not leased(a_job(State.STAGED), NOON)
 
 
 def test_a_command_stands_since_the_last_change() -> None:

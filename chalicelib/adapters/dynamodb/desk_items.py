@@ -3,7 +3,7 @@
 DESK       v · seq · wake_at, wake_shard (both or neither: the keys of the index ``wake``) · next_number
            live_jobs · live_bytes · counted_at · first_live: the tally of ``core.holdings``
            plan (JSON) · plan_version; what a desk does not have yet has its first value
-I#<id>     v · nums · login · logout
+I#<id>     v · nums · login · logout · until
 B#<id>     v · submission · route (JSON) · members · deadline · careful
 """
 
@@ -136,7 +136,7 @@ def fact_key(user: UserId, fact: str) -> dict[str, Any]:
 def write_fact(user: UserId, fact: InboxItem) -> dict[str, Any]:
     numbers = write_numbers(fact.numbers) or None
     told = {"nums": numbers, "login": fact.login or None, "logout": maybe_micros(fact.logout)}
-    return {**fact_key(user, fact.id), "v": SCHEMA, **told}
+    return {**fact_key(user, fact.id), "v": SCHEMA, **told, "until": maybe_micros(fact.until)}
 
 
 def read_fact(item: Mapping[str, Any]) -> InboxItem:
@@ -146,6 +146,7 @@ def read_fact(item: Mapping[str, Any]) -> InboxItem:
         numbers=numbers,
         login=item.get("login", False),
         logout=maybe_moment(item.get("logout")),
+        until=maybe_moment(item.get("until")),
     )
 
 

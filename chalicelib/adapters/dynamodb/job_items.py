@@ -184,7 +184,7 @@ def write_tale(ref: JobRef, tale: Tale, written: datetime, retention: timedelta)
         **key(ref.user, sk),
         "v": SCHEMA,
         "tale": json_text(tale.detail),
-        "code": tale.code or None,
+        "code": tale.code,
         "expires": expires,
     }
 

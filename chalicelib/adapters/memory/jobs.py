@@ -15,7 +15,7 @@ from chalicelib.core.ids import JobNumber, JobRef, SiteId, UserId
 from chalicelib.core.job import Job
 from chalicelib.core.listing import read_marker, turn_page
 from chalicelib.core.ports.clock import Clock
-from chalicelib.core.ports.jobs import Commit, Page, Posting, Taken, Save, Tale, Wanted
+from chalicelib.core.ports.jobs import Commit, Page, Posting, Save, Taken, Tale, Wanted
 from chalicelib.core.site_queue import Kind
 
 RETENTION = timedelta(days=180)

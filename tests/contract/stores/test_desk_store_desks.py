@@ -42,6 +42,10 @@ def test_a_recorded_fact_lies_in_the_inbox_and_wakes_the_desk(stores: Stores) ->
     stores.desks.record(user, a_fact(), NOON)
     assert stores.desks.read(user) == Desk(user=user, seq=1, wake_at=NOON)
     assert list(stores.desks.inbox(user, 10)) == [a_fact()]
+    announced = a_fact(until=NOON + SECOND)
+    stores.desks.record(user, announced, NOON)
+    assert list(stores.desks.inbox(user, 10)) == [announced]
+    stores.desks.record(user, a_fact(), NOON)
     assert due(stores, user) == [user]
 
 

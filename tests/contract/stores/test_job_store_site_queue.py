@@ -15,7 +15,7 @@ from chalicelib.core.job import Job, Outcome, State
 if TYPE_CHECKING:
     from conftest import Stores
 
-THETA, SECOND = SiteId("theta"), timedelta(seconds=1)
+THETA, SECOND, HOUR = SiteId("theta"), timedelta(seconds=1), timedelta(hours=1)
 
 
 def put(stores: Stores, *jobs: Job) -> None:
@@ -23,11 +23,11 @@ def put(stores: Stores, *jobs: Job) -> None:
 
 
 def staged(at: JobRef, since: int = 0, **fields: object) -> Job:
-    return a_job(at, state=State.STAGED, updated_at=NOON + since * SECOND, **fields)
+    return a_job(at, state=State.STAGED, created_at=NOON + since * SECOND, updated_at=NOON + HOUR, **fields)
 
 
-def leasable(stores: Stores, after: int = 0, limit: int = 100, site: SiteId = THETA) -> list[JobRef]:
-    return list(stores.site_queue.leasable(site, limit, NOON + after * SECOND))
+def leasable(stores: Stores, limit: int = 100, site: SiteId = THETA) -> list[JobRef]:
+    return list(stores.site_queue.leasable(site, limit))
 
 
 def test_a_staged_job_can_be_leased_by_its_own_site_alone(stores: Stores) -> None:
@@ -39,20 +39,21 @@ def test_a_staged_job_can_be_leased_by_its_own_site_alone(stores: Stores) -> Non
     assert list(stores.site_queue.commanded(THETA, 10)) == []
 
 
-def test_jobs_of_many_users_are_given_the_longest_waiting_first_and_no_more_than_asked(stores: Stores) -> None:
+def test_jobs_of_many_users_are_given_the_oldest_first_and_no_more_than_asked(stores: Stores) -> None:
     jobs = [staged(ref(new_user()), since=since) for since in (7, 3, 9, 1, 5, 2, 8, 6, 4)]
     put(stores, *jobs)
-    waiting = [job.ref for job in sorted(jobs, key=lambda job: job.updated_at)]
-    assert leasable(stores, after=9) == waiting
-    assert leasable(stores, after=9, limit=4) == waiting[:4]
-    assert leasable(stores, after=3) == waiting[:3]
+    waiting = [job.ref for job in sorted(jobs, key=lambda job: job.created_at)]
+    assert leasable(stores) == waiting
+    assert leasable(stores, limit=4) == waiting[:4]
 
 
-def test_a_leased_job_comes_back_when_its_lease_has_run_out(stores: Stores) -> None:
-    job = staged(ref(new_user()), epoch=1, leased_until=NOON + 600 * SECOND)
-    put(stores, job)
-    assert leasable(stores, after=599) == []
-    assert leasable(stores, after=600) == [job.ref]
+def test_a_leased_job_stays_where_it_was(stores: Stores) -> None:
+    user = new_user()
+    jobs = [staged(ref(user, number), since=number) for number in (1001, 1002)]
+    put(stores, *jobs)
+    taken = replace(jobs[0], version=2, epoch=1, leased_until=NOON + 600 * SECOND, updated_at=NOON + 2 * HOUR)
+    assert stores.jobs.save(taken, was=1)
+    assert leasable(stores) == [job.ref for job in jobs]
 
 
 def test_a_job_leaves_the_queue_when_it_is_held_or_goes_on(stores: Stores) -> None:
@@ -61,7 +62,7 @@ def test_a_job_leaves_the_queue_when_it_is_held_or_goes_on(stores: Stores) -> No
     put(stores, *jobs)
     assert stores.jobs.save(replace(jobs[0], version=2, hold=Hold.RUN), was=1)
     assert stores.jobs.save(replace(jobs[1], version=2, state=State.QUEUED, epoch=1, native_id="1"), was=1)
-    assert leasable(stores, after=10_000) == [jobs[2].ref]
+    assert leasable(stores) == [jobs[2].ref]
     assert stores.jobs.save(replace(jobs[0], version=3, hold=None), was=2)
     assert set(leasable(stores)) == {jobs[0].ref, jobs[2].ref}
 
@@ -99,7 +100,7 @@ def test_commands_are_to_cancel_what_the_site_has_and_to_clean_what_is_completed
     commanded = [ref(user, number) for number in (1002, 1001, 1003, 1007)]
     assert list(stores.site_queue.commanded(THETA, 10)) == commanded
     assert list(stores.site_queue.commanded(THETA, 2)) == commanded[:2]
-    assert leasable(stores, after=10_000) == []
+    assert leasable(stores) == []
     assert stores.jobs.save(replace(done, version=3, cleanup=False), was=2)
     assert list(stores.site_queue.commanded(THETA, 10)) == commanded[:3]
 

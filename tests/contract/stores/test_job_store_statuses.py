@@ -11,7 +11,7 @@ from store_samples import NOON, a_fact, a_full_job, a_job, at_once, new_user, re
 from chalicelib.core.holds import Hold
 from chalicelib.core.ids import JobNumber
 from chalicelib.core.job import Job, Outcome, State
-from chalicelib.core.ports.jobs import Tale, Wanted
+from chalicelib.core.ports.jobs import Save, Tale, Wanted
 
 if TYPE_CHECKING:
     from conftest import Stores
@@ -112,6 +112,36 @@ def test_tales_are_told_oldest_first_and_one_by_one(stores: Stores) -> None:
     assert stores.jobs.tale(job.ref, 7) == Tale(version=7, detail={"n": 7, "t": ["é"]})
     assert stores.jobs.tale(job.ref, 70) is None
     assert list(stores.jobs.tales(ref(user, 1002))) == []
+
+
+def test_a_tale_that_a_loser_left_is_told_by_its_code_and_gives_way_to_the_winners(stores: Stores) -> None:
+    first = a_job(ref(new_user()))
+    put(stores, first)
+    lost, won = (
+        Tale(version=3, detail={"by": "loser"}, code="exited"),
+        Tale(version=3, detail={"by": "winner"}, code="x"),
+    )
+    assert not stores.jobs.save(replace(first, version=3), was=2, tales=[lost])
+    assert {tale.code for tale in stores.jobs.tales(first.ref)} <= {"exited"}
+    second = step(first)
+    assert stores.jobs.save(second, was=1)
+    assert stores.jobs.save(step(second), was=2, tales=[won])
+    assert not stores.jobs.save(step(second), was=2, tales=[lost])
+    assert list(stores.jobs.tales(first.ref)) == [won]
+
+
+def test_many_are_saved_each_by_itself(stores: Stores) -> None:
+    user = new_user()
+    jobs = [a_job(ref(user, number)) for number in range(1001, 1041)]
+    put(stores, *jobs)
+    ahead = step(jobs[7])
+    assert stores.jobs.save(ahead, was=1)
+    saves = [Save(job=step(job, native_id="1"), was=1, tales=[Tale(version=2, detail={"n": 1})]) for job in jobs]
+    assert list(stores.jobs.save_many(saves)) == [job.ref != ahead.ref for job in jobs]
+    found = stores.jobs.get_many([job.ref for job in jobs])
+    assert [ref for ref, job in found.items() if job.native_id is None] == [ahead.ref]
+    assert stores.jobs.tale(jobs[3].ref, 2) == Tale(version=2, detail={"n": 1})
+    assert list(stores.jobs.save_many([])) == []
 
 
 def test_a_final_job_is_kept_for_the_retention_and_no_longer(stores: Stores) -> None:
