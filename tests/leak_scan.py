@@ -1,0 +1,259 @@
+"""A pytest plugin: no test of any rung may make qstage log, store or answer a secret where it does not belong.
+
+It learns secrets where they are made (the Globus emulator, the hidden fields of the service's own values, the answers
+that hand them out) and listens where texts leave: log records and the functions' logs, requests to DynamoDB and SQS,
+answers of the API in process and through the gateway, the words of errors. A test during which something leaks fails.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import json
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import fields, is_dataclass
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+from leak_book import Book, Kind, Place
+
+from chalicelib.logs import JsonLines
+
+_book = Book()
+
+_HOLDERS = {
+    "chalicelib.core.keys": {"ApiKey": {"secret": Kind.KEY}},
+    "chalicelib.core.tokens": {
+        "PlainTokens": {"access_token": Kind.TOKEN, "refresh_token": Kind.TOKEN},
+        "AccessToken": {"value": Kind.TOKEN},
+    },
+    "chalicelib.core.logins": {"LoginAttempt": {"verifier": Kind.VERIFIER, "nonce": Kind.NONCE}},
+    "chalicelib.core.ports.auth": {
+        "ClientCredentials": {"client_secret": Kind.CLIENT},
+        "ExchangeRequest": {"code": Kind.CODE, "verifier": Kind.VERIFIER, "nonce": Kind.NONCE},
+    },
+    "chalicelib.service.sign_in": {
+        "Begun": {"state": Kind.STATE, "browser_secret": Kind.COOKIE},
+        "Answer": {"state": Kind.STATE, "code": Kind.CODE},
+        "Finished": {"cookie": Kind.COOKIE},
+    },
+    "chalicelib.service.device": {"Started": {"device_code": Kind.DEVICE}},
+}
+"""Values of the service that hold secrets, and their hidden fields."""
+
+NO_SECRETS = frozenset({"digest", "content", "defaults", "_warm", "_good", "_bad", "_blocked", "_hidden"})
+"""Hidden fields that hold none: hashes, ciphertext, and what other values hold."""
+
+OURS = ("chalicelib", "qstage", "lambda", "app", "root", "boto", "globus_sdk", "urllib3", "requests")
+"""Whose log records are qstage's: its own, and those of what it ships."""
+
+
+@contextmanager
+def instead(book: Book) -> Iterator[Book]:
+    """Let another book be written meanwhile: for tests of the scan itself."""
+    global _book
+    kept, _book = _book, book
+    try:
+        yield book
+    finally:
+        _book = kept
+
+
+# learning
+
+
+def learn_from_answer(headers: list[tuple[str, str]], body: str) -> None:
+    """What an answer of the API hands out."""
+    for name, value in headers:
+        if name.lower() == "set-cookie":
+            _book.learn(Kind.COOKIE, value.partition(";")[0].partition("=")[2])
+        elif name.lower() == "location":
+            query = parse_qs(urlsplit(value).query)
+            _book.learn(Kind.STATE, query.get("state", [None])[0])
+            _book.learn(Kind.NONCE, query.get("nonce", [None])[0])
+    if '"device_code"' in body or '"key"' in body or '"agent_token"' in body:
+        told = json.loads(body)
+        _book.learn(Kind.DEVICE, told.get("device_code"))
+        for name in ("key", "agent_token"):
+            if isinstance(made := told.get(name), str):
+                _book.learn(Kind.KEY, made.rpartition("_")[2] if made.count("_") == 2 else made[17:])
+
+
+def learn_from_message(body: bytes) -> None:
+    """What the API hands to the exchange function."""
+    if b'"verifier"' in body:
+        told = json.loads(body)
+        _book.learn(Kind.CODE, told["code"])
+        _book.learn(Kind.VERIFIER, told["verifier"])
+        _book.learn(Kind.NONCE, told["nonce"])
+
+
+# listening
+
+
+def look_at_answer(method: str, path: str, headers: list[tuple[str, str]], body: str) -> None:
+    learn_from_answer(headers, body)
+    for name, value in headers:
+        _book.look(Place(what=f"answer's {name}", method=method, path=path), value)
+    _book.look(Place(what="answer's body", method=method, path=path), body)
+
+
+def look_at_item(text: str) -> None:
+    _book.look(Place(what="item of a login attempt" if "verifier" in text else "item"), text)
+
+
+class Listener(logging.Handler):
+    """Reads each record as it would be written."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.setFormatter(JsonLines())
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if record.name.startswith(OURS):
+            _book.look(Place(what="log"), self.format(record))
+
+
+def _after(owner: Any, name: str, heard: Callable[..., None]) -> None:
+    """Have ``heard(answer, *arguments)`` called after each call of a method."""
+    before = getattr(owner, name)
+
+    @functools.wraps(before)
+    def called(*args: Any, **named: Any) -> Any:
+        answer = before(*args, **named)
+        heard(answer, *args, **named)
+        return answer
+
+    setattr(owner, name, called)
+
+
+def _listen_to_emulators() -> None:
+    from emulators.aws.front import Front
+    from emulators.aws.gateway import Gateway
+    from emulators.aws.stack import AwsStack
+    from emulators.globus.auth_models import AuthBook
+    from emulators.globus.emulator import GlobusEmulator
+
+    _after(AuthBook, "issue", lambda token, *_, **__: _book.learn(Kind.TOKEN, token.value))
+    _after(AuthBook, "issue_code", lambda code, *_, **__: _book.learn(Kind.CODE, code))
+    _after(GlobusEmulator, "start", _learn_clients)
+    _after(Gateway, "answer", _look_at_gateway)
+    _after(Front, "answer", _look_at_front)
+    stop = AwsStack.stop
+
+    def stopped(stack: Any) -> None:
+        folder = stack.state_dir / "logs"
+        stop(stack)
+        for path in [*folder.glob("*.log"), *stack.state_dir.parent.glob("agent/*.log")]:
+            _book.look(Place(what=f"log of {path.stem}"), path.read_text(errors="replace"))
+
+    AwsStack.stop = stopped  # type: ignore[method-assign]
+
+
+def _learn_clients(_: Any, emulator: Any, *__: Any) -> None:
+    for client in emulator.world.people.clients.values():
+        _book.learn(Kind.CLIENT, client.secret)
+
+
+def _look_at_gateway(answer: Any, gateway: Any, request: Any) -> None:
+    path = request.target.partition("?")[0].removeprefix(f"/{gateway._stage}")
+    look_at_answer(request.method, path, list(answer.headers), answer.body.decode(errors="replace"))
+
+
+def _look_at_front(answer: Any, front: Any, request: Any) -> None:
+    target = (request.header("X-Amz-Target") or "").lower()
+    if target.startswith(("dynamodb", "amazonsqs")):
+        look_at_item(request.body.decode(errors="replace"))
+    elif "/functions/" in request.target:
+        learn_from_message(request.body)
+        _book.look(Place(what="answer of a function"), answer.body.decode(errors="replace"))
+
+
+def _listen_in_process() -> None:
+    from botocore.client import BaseClient
+    from chalice.test import TestHTTPClient
+
+    from chalicelib.core.errors import QstageError
+
+    for module, holders in _HOLDERS.items():
+        for name, hidden in holders.items():
+            _after(getattr(importlib.import_module(module), name), "__init__", _learner(hidden))
+    _after(TestHTTPClient, "request", _look_at_test_answer)
+    _after(BaseClient, "_make_api_call", _look_at_call)
+    _after(QstageError, "__init__", lambda _, __, *said: _book.look(Place(what="error"), repr(said)))
+
+
+def _learner(hidden: dict[str, Kind]) -> Callable[..., None]:
+    def learn(_: Any, made: Any, *__: Any, **___: Any) -> None:
+        for name, kind in hidden.items():
+            _book.learn(kind, getattr(made, name))
+
+    return learn
+
+
+def _look_at_test_answer(answer: Any, _: Any, method: str, path: str, *__: Any, **___: Any) -> None:
+    flat = [
+        (name, each)
+        for name, value in (answer.headers or {}).items()
+        for each in (value if isinstance(value, list) else [value])
+    ]
+    look_at_answer(method, path.partition("?")[0], flat, (answer.body or b"").decode(errors="replace"))
+
+
+def _look_at_call(_: Any, client: Any, operation: str, parameters: Any) -> None:
+    service = client.meta.service_model.service_name
+    if service in ("dynamodb", "sqs"):
+        look_at_item(str(parameters))
+
+
+def hidden_fields(module: Any) -> set[tuple[str, str]]:
+    """(class, field) of every field that a module's values keep out of their repr."""
+    return {
+        (cls.__name__, each.name)
+        for cls in vars(module).values()
+        if isinstance(cls, type) and is_dataclass(cls) and cls.__module__ == module.__name__
+        for each in fields(cls)
+        if not each.repr and each.name not in NO_SECRETS
+    }
+
+
+# pytest
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    _listen_in_process()
+    _listen_to_emulators()
+    logging.getLogger().addHandler(Listener())
+    logging.getLogger("chalicelib").setLevel(logging.INFO)
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> Any:
+    _book.where = item.nodeid
+    return (yield)
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_teardown(item: pytest.Item) -> Any:
+    found = yield
+    if _book.findings:
+        leaks, _book.findings = _book.findings, []
+        pytest.fail("secrets leaked:\n" + "\n".join(dict.fromkeys(leaks)), pytrace=False)
+    return found
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    looked = ", ".join(f"{what} {size:,}" for what, size in sorted(_shortly(_book.looked_at).items()))
+    terminalreporter.write_line(f"leak scan: {_book.secrets()} secrets; characters looked at: {looked or 'none'}")
+
+
+def _shortly(looked_at: dict[str, int]) -> dict[str, int]:
+    """By the first word: log, item, answer's, error."""
+    sums: dict[str, int] = {}
+    for what, size in looked_at.items():
+        word = what.split(" ")[0].removesuffix("'s")
+        sums[word] = sums.get(word, 0) + size
+    return sums
