@@ -74,12 +74,12 @@ def learn_from_answer(headers: list[tuple[str, str]], body: str) -> None:
             query = parse_qs(urlsplit(value).query)
             _book.learn(Kind.STATE, query.get("state", [None])[0])
             _book.learn(Kind.NONCE, query.get("nonce", [None])[0])
-    if '"device_code"' in body or '"key"' in body or '"agent_token"' in body:
+    if body.startswith("{") and any(f'"{name}"' in body for name in ("device_code", "key", "agent_token")):
         told = json.loads(body)
         _book.learn(Kind.DEVICE, told.get("device_code"))
         for name in ("key", "agent_token"):
             if isinstance(made := told.get(name), str):
-                _book.learn(Kind.KEY, made.rpartition("_")[2] if made.count("_") == 2 else made[17:])
+                _book.learn(Kind.KEY, made.split("_", 2)[-1])
 
 
 def learn_from_message(body: bytes) -> None:
@@ -145,10 +145,15 @@ def _listen_to_emulators() -> None:
     stop = AwsStack.stop
 
     def stopped(stack: Any) -> None:
-        folder = stack.state_dir / "logs"
         stop(stack)
-        for path in [*folder.glob("*.log"), *stack.state_dir.parent.glob("agent/*.log")]:
-            _book.look(Place(what=f"log of {path.stem}"), path.read_text(errors="replace"))
+        beside = stack.state_dir.parent
+        for path in [
+            *stack.state_dir.glob("logs/*.log"),
+            *beside.glob("agent/*.log"),
+            *beside.glob("agent/state/**/*"),
+        ]:
+            if path.is_file():
+                _book.look(Place(what=f"log of {path.stem}"), path.read_text(errors="replace"))
 
     AwsStack.stop = stopped  # type: ignore[method-assign]
 
