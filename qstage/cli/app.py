@@ -28,15 +28,19 @@ COMMANDS = {
     "submit": Entry("submit:submit", "Submit a script by its #SBATCH or #PBS lines, or JSON documents."),
     "qstat": Entry("qstat:qstat", "Show jobs, in Cobalt's layout."),
     "qdel": Entry("qdel:qdel", "Cancel jobs."),
+    "qhold": Entry("qhold:qhold", "Keep jobs from starting, as Cobalt does."),
+    "qrls": Entry("qhold:qrls", "Let held jobs go on, as Cobalt does."),
+    "watch": Entry("watch:watch", "Watch jobs as they go."),
     "hold": Entry("hold:hold", "Keep jobs from going on."),
     "release": Entry("release:release", "Let held jobs go on."),
     "wait": Entry("wait:wait", "Wait until a job has ended."),
     "story": Entry("story:story", "Tell what happened to a job."),
     "collections": Entry("collections:collections", "Names for Globus collections."),
     "site": Entry("site:site", "Compute sites: create, list, show, use."),
+    "shim": Entry("shim:shim", "Write bare qsub, qstat, qdel, … into a directory."),
+    "completion": Entry("completion:completion", "Print a shell's completion."),
     "agent": Entry("agent:agent", "Run a site's agent."),
 }
-SPELLINGS = {"qhold": "hold", "qrls": "release"}
 
 
 class Lazy(click.Group):
@@ -46,7 +50,7 @@ class Lazy(click.Group):
         return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        entry = COMMANDS.get(SPELLINGS.get(cmd_name, cmd_name))
+        entry = COMMANDS.get(cmd_name)
         if entry is None:
             return None
         file, _, name = entry.place.partition(":")

@@ -32,7 +32,6 @@ _NO_MEANING = {
     "disable_preboot": "--disable_preboot is for Blue Gene partitions",
     "user_list": "--run_users: a job belongs to the one who submits it",
     "run_project": "--run_project: a job belongs to the one who submits it",
-    "dependencies": "--dependencies: qstage cannot make a job wait for another yet",
 }
 STARTER = "qsub-start.sh"
 """The script that travels with a job whose line says a directory, an umask or a log; see ``qstage.cobalt.starter``."""
@@ -122,6 +121,7 @@ def make_document(job: Qsub, extras: Extras, script: Script | None) -> dict[str,
         ("stage_in", list(extras.stage_in)),
         ("stage_out", list(extras.stage_out)),
         ("tags", extras.tags),
+        ("depends_on", _parents(job)),
         ("hold", job.user_hold),
         ("cleanup", extras.cleanup),
         ("notify", _notify(job)),
@@ -131,15 +131,27 @@ def make_document(job: Qsub, extras: Extras, script: Script | None) -> dict[str,
 
 def _refuse(job: Qsub) -> None:
     for dest, words in _NO_MEANING.items():
-        if dest in job.given and not (dest == "dependencies" and _frees(job)):
+        if dest in job.given:
             raise Unmapped(words)
     if job.mode not in (None, "script"):
         raise Unmapped(_NO_MEANING["interactive"] if job.mode == "interactive" else f"--mode {job.mode}: only script")
 
 
-def _frees(job: Qsub) -> bool:
-    """Whether ``--dependencies`` says that there are none."""
-    return (job.dependencies or "").lower() == "none"
+def _parents(job: Qsub) -> list[dict[str, Any]]:
+    """The jobs it waits for: as in Cobalt, they must end well."""
+    text = job.dependencies or ""
+    if text.lower() in {"", "none"}:
+        return []
+    return [{"job": number, "when": "afterok"} for number in parent_ids("--dependencies", text)]
+
+
+def parent_ids(option: str, text: str) -> list[int]:
+    """Job ids joined by colons, each once."""
+    words = text.split(":")
+    wrong = [word for word in words if not (word.isascii() and word.isdigit())]
+    if wrong:
+        raise Unmapped(f"{option} {text}: {wrong[0]!r} is not the id of a job")
+    return list(dict.fromkeys(int(word) for word in words))
 
 
 def _started(command: str, job: Qsub) -> dict[str, str]:

@@ -29,21 +29,21 @@ def columns(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
 
         table = Table(*header, box=None, pad_edge=False)
         for row in rows:
-            table.add_row(*(_plain(cell) for cell in row))
+            table.add_row(*(plain(cell) for cell in row))
         Console().print(table, markup=False)
         return
     widths = [max(len(line[place]) for line in [header, *rows]) for place in range(len(header))]
     for line in [header, *rows]:
-        click.echo("  ".join(f"{_plain(cell):{width}}" for cell, width in zip(line, widths, strict=True)).rstrip())
+        click.echo("  ".join(f"{plain(cell):{width}}" for cell, width in zip(line, widths, strict=True)).rstrip())
 
 
 def fields(pairs: Sequence[tuple[str, str]]) -> None:
     """Print names and values, one a line."""
     width = max(len(name) for name, _ in pairs)
     for name, value in pairs:
-        click.echo(f"{name:{width}}  {_plain(value)}")
+        click.echo(f"{name:{width}}  {plain(value)}")
 
 
-def _plain(text: str) -> str:
+def plain(text: str) -> str:
     """Text from elsewhere must not steer the reader's terminal."""
     return "".join(character if character.isprintable() else " " for character in text)

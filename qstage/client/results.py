@@ -51,6 +51,7 @@ class Staging:
     bytes: int
     files: int
     bytes_total: int | None
+    bytes_per_second: int
     tasks: tuple[str, ...]
     trouble: JobError | None
 
@@ -137,6 +138,7 @@ class Submitted:
 
     jobs: tuple[Created, ...]
     warnings: tuple[str, ...]
+    raw: Mapping[str, Any] = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -345,6 +347,7 @@ def _staging(raw: Mapping[str, Any] | None) -> Staging | None:
         bytes=int(raw.get("bytes") or 0),
         files=int(raw.get("files") or 0),
         bytes_total=raw.get("bytes_total"),
+        bytes_per_second=int(raw.get("bytes_per_second") or 0),
         tasks=tuple(raw.get("tasks") or ()),
         trouble=_error(raw.get("trouble")),
     )
@@ -363,7 +366,8 @@ def read_submitted(raw: Mapping[str, Any]) -> Submitted:
         )
         for job in raw["jobs"]
     )
-    return Submitted(jobs=jobs, warnings=tuple(_words(warning) for warning in raw.get("warnings") or ()))
+    warnings = tuple(_words(warning) for warning in raw.get("warnings") or ())
+    return Submitted(jobs=jobs, warnings=warnings, raw=raw)
 
 
 def _words(warning: object) -> str:

@@ -136,17 +136,40 @@ def test_qdel_prints_what_it_found_and_is_silent_about_the_rest(
     assert capsys.readouterr().err == "jobid must be an integer: abc\n"
 
 
-@pytest.mark.parametrize("command", ["hold", "release", "qhold", "qrls"])
+@pytest.mark.parametrize("command", ["hold", "release"])
 def test_a_job_that_has_ended_can_be_neither_held_nor_released(
     service: responses.RequestsMock, capsys: pytest.CaptureFixture[str], command: str
 ) -> None:
-    path = {"qhold": "hold", "qrls": "release"}.get(command, command)
-    service.post(f"{URL}/v1/jobs/1001/{path}", json=JOB | {"state": "completed"})
-    service.post(f"{URL}/v1/jobs/1002/{path}", json=JOB)
+    service.post(f"{URL}/v1/jobs/1001/{command}", json=JOB | {"state": "completed"})
+    service.post(f"{URL}/v1/jobs/1002/{command}", json=JOB | {"id": 1002})
     assert run([command, "1001", "1002"]) == 1
     told = capsys.readouterr()
     assert "job 1001 has ended already" in told.err
     assert told.out.startswith("1002 ")
+
+
+def test_qhold_and_qrls_speak_cobalts_words(
+    service: responses.RequestsMock, capsys: pytest.CaptureFixture[str]
+) -> None:
+    held = JOB | {"hold": True}
+    service.get(f"{URL}/v1/jobs/1001", json=JOB)
+    service.post(f"{URL}/v1/jobs/1001/hold", json=held)
+    service.get(f"{URL}/v1/jobs/1002", json=held | {"id": 1002})
+    service.post(f"{URL}/v1/jobs/1002/hold", json=held | {"id": 1002})
+    service.get(f"{URL}/v1/jobs/1003", json=JOB | {"id": 1003, "state": "active"})
+    service.get(f"{URL}/v1/jobs/1004", status=404, json={"detail": "no such job"})
+    assert run(["qhold", "1001", "1002", "1003", "1004"]) == 0
+    assert capsys.readouterr().out.splitlines() == [
+        "   Failed to place user hold on jobs: ",
+        "      job 1002 already in state 'user hold'",
+        "      job 1003 is already active",
+        "      job 1004 not found",
+        "Placed user hold on jobs: ",
+        "      1001",
+    ]
+    service.post(f"{URL}/v1/jobs/1002/release", json=JOB | {"id": 1002})
+    assert run(["qrls", "1002"]) == 0
+    assert capsys.readouterr().out == "   Removed user hold on jobs: \n      1002\n"
 
 
 def test_all_faults_of_a_document_are_listed(

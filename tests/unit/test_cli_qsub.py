@@ -139,7 +139,7 @@ def test_a_binary_here_travels_as_base64_and_one_too_large_is_refused(
         ("-n 1 -t 5 --run_users root run.sh", 1, "--run_users"),
         ("-n 1 -t 5 -o /abs/out run.sh", 1, "-o /abs/out"),
         ("-n 1 -t 5 --jobname ../x run.sh", 1, "--jobname"),
-        ("-n 1 -t 5 --dependencies 12 run.sh", 1, "--dependencies"),
+        ("-n 1 -t 5 --dependencies 12:x run.sh", 1, "'x' is not the id of a job"),
         ("-n 1 -t 5 --stage-in nowhere:/x run.sh", 1, "qstage collections add nowhere ID"),
         ("-n 1 -t 5 --stage-in /x run.sh", 1, "<collection>:<path>"),
         ("-n 1 -t 5 --stage-out results/ run.sh", 1, "<source>=<collection>:<path>"),
@@ -200,6 +200,11 @@ def test_a_debug_log_is_written_as_cobalt_writes_it(machine: Path, capsys: pytes
     assert log[:2] == ["Jobid: 1001", "qsub -n 1 -t 5 -O logs/md run.sh"]
     assert log[3].endswith(f" submitted with cwd set to: {machine}/job")
     assert "task completed normally with an exit code of 3; initiating job cleanup and removal" in log[-1]
+
+
+def test_a_job_waits_for_others_to_end_well(capsys: pytest.CaptureFixture[str]) -> None:
+    document = Typed(capsys, "-n", "1", "-t", "5", "--dependencies", "1001:1003:1001", "run.sh").document
+    assert document["depends_on"] == [{"job": 1001, "when": "afterok"}, {"job": 1003, "when": "afterok"}]
 
 
 def test_removing_dependencies_leaves_stdout_to_the_id(capsys: pytest.CaptureFixture[str]) -> None:

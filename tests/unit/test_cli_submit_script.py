@@ -126,6 +126,17 @@ cd $PBS_O_WORKDIR
 
 
 @pytest.mark.parametrize(
+    "line", ["#SBATCH -d afterok:1001:1002,afternotok:1003", "#PBS -W depend=afterok:1001:1002,afternotok:1003"]
+)
+def test_a_script_that_waits_for_others_names_them(capsys: pytest.CaptureFixture[str], line: str) -> None:
+    assert Typed(capsys, f"#!/bin/bash\n{line}\ntrue\n").document["depends_on"] == [
+        {"job": 1001, "when": "afterok"},
+        {"job": 1002, "when": "afterok"},
+        {"job": 1003, "when": "afternotok"},
+    ]
+
+
+@pytest.mark.parametrize(
     ("time", "seconds"),
     [("90", 5400), ("1:30", 90), ("1:00:00", 3600), ("2-0", 172800), ("1-1:30", 91800), ("1-0:0:5", 86405)],
 )
@@ -157,6 +168,9 @@ def test_every_form_of_slurms_time_is_read(capsys: pytest.CaptureFixture[str], t
         ("#SBATCH nodes=2", "is not an option"),
         ("#SBATCH -J 'a b'", "letters, digits"),
         ("#SBATCH -J 'a", "No closing quotation"),
+        ("#SBATCH -d singleton", "afterok, afterany and afternotok"),
+        ("#SBATCH -d afterok:1?afterok:2", "the number that qstage gave it"),
+        ("#PBS -W depend=afterok:12.server", "the number that qstage gave it"),
         ("#PBS -J 1-10", "several documents"),
         ("#PBS -l select=1:ncpus=1+1:ncpus=2", "differ"),
         ("#PBS -l select=1:model=x", "cannot be carried"),

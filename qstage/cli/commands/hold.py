@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import click
 
+from qstage.cli import show
 from qstage.cli.session import connect
 
 
 @click.command()
 @click.argument("ids", type=int, nargs=-1, required=True)
-def hold(ids: tuple[int, ...]) -> int:
-    """Keep jobs from going on until they are released."""
-    client, status = connect(), 0
-    for one in ids:
-        job = client.hold(one)
+@click.option("--staging", is_flag=True, help="Keep their inputs back as well.")
+@click.option("--json", "as_json", is_flag=True, help="Print what the service said.")
+def hold(ids: tuple[int, ...], staging: bool, as_json: bool) -> int:
+    """Keep jobs from starting until they are released."""
+    client = connect()
+    jobs = [client.hold(one, staging=staging) for one in ids]
+    if as_json:
+        show.json_out([job.raw for job in jobs])
+        return int(any(job.is_final for job in jobs))
+    for job in jobs:
         if job.is_final:
-            click.echo(f"qstage: job {one} has ended already ({job.state})", err=True)
-            status = 1
+            click.echo(f"qstage: job {job.id} has ended already ({job.state})", err=True)
         else:
-            click.echo(f"{one} held ({job.state})")
-    return status
+            click.echo(f"{job.id} held ({job.state})")
+    return int(any(job.is_final for job in jobs))

@@ -17,13 +17,19 @@ from qstage.cli.session import connect, username
 from qstage.cli.settings import load
 from qstage.client import Client, Job, NotFound
 from qstage.cobalt.errors import UsageError
+from qstage.cobalt.options import QSTAT
 from qstage.cobalt.qstat import Qstat, parse_qstat, render
+from qstage.cobalt.words import Option
 
 LIVE = "new,stage_in,staged,queued,active,stage_out"
-OWN = frozenset({"--all", "--json"})
+OWN_OPTIONS = (
+    Option(dest="all", names=("--all",), takes="nothing", help="show jobs that have ended, too"),
+    Option(dest="json", names=("--json",), takes="nothing", help="print what the service said"),
+)
+OWN = frozenset(name for option in OWN_OPTIONS for name in option.names)
 
 
-@click.command(cls=RawCommand)
+@click.command(cls=RawCommand, tables=(QSTAT, OWN_OPTIONS))
 def qstat(words: tuple[str, ...]) -> int:
     """Show jobs, in Cobalt's layout."""
     own = OWN.intersection(words)

@@ -16,11 +16,12 @@ from qstage.cli import show
 from qstage.cli.document import Script, Unmapped, make_document, read_extras
 from qstage.cli.raw import RawCommand
 from qstage.cli.session import connect
-from qstage.cli.settings import Settings, load
+from qstage.cli.settings import load
 from qstage.cli.staging import BadStaging
 from qstage.cli.trouble import Refused
 from qstage.cobalt.errors import UsageError
 from qstage.cobalt.job import Checks, Qsub
+from qstage.cobalt.options import QSUB
 from qstage.cobalt.qsub import parse_qsub
 from qstage.cobalt.words import Option
 
@@ -49,6 +50,7 @@ OPTIONS = (
         takes="nothing",
         help="remove the job's directory once its outputs have arrived",
     ),
+    Option(dest="json", names=("--json",), takes="nothing", help="print the service's whole answer, not the id alone"),
     Option(
         dest="dry_run", names=("--dry-run",), takes="nothing", help="print the document, send nothing, need no service"
     ),
@@ -57,7 +59,7 @@ OWN_TAG = "#QSTAGE "
 _LARGEST_READ = 1 << 20
 
 
-@click.command(cls=RawCommand)
+@click.command(cls=RawCommand, tables=(QSUB, OPTIONS))
 def qsub(words: tuple[str, ...]) -> int:
     """Submit a job, by Cobalt's options and staging."""
     settings = load()
@@ -80,17 +82,17 @@ def qsub(words: tuple[str, ...]) -> int:
         raise Refused(str(refusal)) from None
     # What Cobalt says on stdout beside the id ("Removing job dependencies") must not be taken for the id.
     click.echo(job.stdout + job.stderr, nl=False, err=True)
-    if any(name == "--dry-run" for name, _ in job.added):
+    flags = {name for name, _ in job.added}
+    if "--dry-run" in flags:
         show.json_out(document)
         return 0
-    return _submit(settings, document)
-
-
-def _submit(settings: Settings, document: dict[str, object]) -> int:
     done = connect(settings).submit(document)
     for warning in done.warnings:
         click.echo(f"qstage: {warning}", err=True)
-    click.echo(done.jobs[0].id)
+    if "--json" in flags:
+        show.json_out(done.raw)
+    else:
+        click.echo(done.jobs[0].id)
     return 0
 
 

@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import click
 
+from qstage.cli import show
 from qstage.cli.session import connect
 
 
 @click.command()
 @click.argument("ids", type=int, nargs=-1, required=True)
-def release(ids: tuple[int, ...]) -> int:
+@click.option("--json", "as_json", is_flag=True, help="Print what the service said.")
+def release(ids: tuple[int, ...], as_json: bool) -> int:
     """Let held jobs go on."""
-    client, status = connect(), 0
-    for one in ids:
-        job = client.release(one)
+    client = connect()
+    jobs = [client.release(one) for one in ids]
+    if as_json:
+        show.json_out([job.raw for job in jobs])
+        return int(any(job.is_final for job in jobs))
+    for job in jobs:
         if job.is_final:
-            click.echo(f"qstage: job {one} has ended already ({job.state})", err=True)
-            status = 1
+            click.echo(f"qstage: job {job.id} has ended already ({job.state})", err=True)
         else:
-            click.echo(f"{one} released ({job.state})")
-    return status
+            click.echo(f"{job.id} released ({job.state})")
+    return int(any(job.is_final for job in jobs))

@@ -37,6 +37,7 @@ def _own_options(command: click.Command) -> click.Command:
 @click.option("--cleanup", is_flag=True, help="Remove the job's directory once its outputs have arrived.")
 @click.option("--as", "dialect", type=click.Choice(("slurm", "pbs")), help="Whose directives count, if both are there.")
 @click.option("--dry-run", is_flag=True, help="Print the document, send nothing, need no service.")
+@click.option("--json", "as_json", is_flag=True, help="Print the service's whole answer, not the ids alone.")
 @click.option("--idempotency-key", help="Under one key the same documents make their jobs once.")
 def submit(
     file: Path,
@@ -44,6 +45,7 @@ def submit(
     cleanup: bool,
     dialect: str | None,
     dry_run: bool,
+    as_json: bool,
     idempotency_key: str | None,
     **own: tuple[str, ...],
 ) -> None:
@@ -68,6 +70,9 @@ def submit(
     done = connect(settings).submit(documents, idempotency_key=idempotency_key)
     for warning in done.warnings:
         click.echo(f"qstage: {warning}", err=True)
+    if as_json:
+        show.json_out(done.raw)
+        return
     for job in done.jobs:
         click.echo(job.id)
 

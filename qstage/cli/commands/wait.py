@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 import click
 
+from qstage.cli import show
 from qstage.cli.listing import reasons
 from qstage.cli.session import connect
 from qstage.client import Client, Job
@@ -18,11 +19,16 @@ FIRST, LONGEST = 1.0, 30.0
 @click.command()
 @click.argument("job_id", metavar="ID", type=int)
 @click.option("--timeout", type=float, help="Seconds after which to give up, with exit status 124.")
-def wait(job_id: int, timeout: float | None) -> int:
+@click.option("--json", "as_json", is_flag=True, help="Print the job at its end, and the rest on standard error.")
+def wait(job_id: int, timeout: float | None, as_json: bool) -> int:
     """Wait until a job has ended; a login that it waits for is shown once."""
-    job = follow(
-        connect(), job_id, timeout=timeout, sleep=time.sleep, now=time.monotonic, say=lambda line: click.echo(line)
-    )
+
+    def say(line: str) -> None:
+        click.echo(line, err=as_json)
+
+    job = follow(connect(), job_id, timeout=timeout, sleep=time.sleep, now=time.monotonic, say=say)
+    if as_json:
+        show.json_out(job.raw)
     if not job.is_final:
         click.echo(f"{job_id} {job.state}: not ended after {timeout:g} s", err=True)
         return 124

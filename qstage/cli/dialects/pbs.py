@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable
 
 from qstage.cli.dialects.lines import BadDirective, Directive
-from qstage.cli.dialects.wanted import EMAIL, Wanted, job_name, own_path, size, variables, whole
+from qstage.cli.dialects.wanted import EMAIL, Wanted, job_name, own_path, parents, size, variables, whole
 from qstage.cobalt.values import read_umask
 
 _VALUED = frozenset("AaCcdDeJjklMmNopqrSuvWw")
@@ -166,7 +166,8 @@ def _nodes(wanted: Wanted, text: str, line: str) -> None:
 def _more(wanted: Wanted, text: str, line: str) -> None:
     name, _, value = text.partition("=")
     if name == "depend":
-        raise BadDirective(f"{line}: qstage cannot make a job wait for another yet")
+        wanted.depends_on = parents(value, line)
+        return
     if name in {"stagein", "stageout"}:
         raise BadDirective(f"{line}: say #QSTAGE {'stage-in' if name == 'stagein' else 'stage-out'}")
     if name == "umask":

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Iterable
 
 from qstage.cli.dialects.lines import BadDirective, Directive
-from qstage.cli.dialects.wanted import EMAIL, Wanted, job_name, own_path, size, variables, whole
+from qstage.cli.dialects.wanted import EMAIL, Wanted, job_name, own_path, parents, size, variables, whole
 
 _SHORT = {
     "A": "account", "a": "array", "b": "begin", "B": "extra-node-info", "C": "constraint", "c": "cpus-per-task",
@@ -161,7 +161,7 @@ def _mail(value: str, line: str) -> str:
 
 
 def _dependency(wanted: Wanted, value: str, line: str) -> None:
-    raise BadDirective(f"{line}: qstage cannot make a job wait for another yet")
+    wanted.depends_on = parents(value, line)
 
 
 def read_time(text: str, line: str) -> int:

@@ -69,6 +69,19 @@ def job_name(text: str, line: str) -> str:
     return text
 
 
+def parents(text: str, line: str) -> list[dict[str, Any]]:
+    """``afterok:1:2,afternotok:3``, of qstage's own ids: all must hold."""
+    found: list[dict[str, Any]] = []
+    for item in text.split(","):
+        when, *ids = item.split(":")
+        if when not in {"afterok", "afterany", "afternotok"} or not ids:
+            raise BadDirective(f"{line}: a job can wait by afterok, afterany and afternotok, each with ids")
+        if not all(one.isascii() and one.isdigit() for one in ids):
+            raise BadDirective(f"{line}: {item}: a job is named by the number that qstage gave it")
+        found += [{"job": int(one), "when": when} for one in ids]
+    return found
+
+
 def variables(text: str, line: str) -> dict[str, str]:
     """``A=1,B=2``; a name without a value would be taken from this machine, and is refused."""
     pairs = [item.partition("=") for item in text.split(",") if item]
