@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from chalicelib.service.access import Access
     from chalicelib.service.bearers import Inspecting, KnownBearers
     from chalicelib.service.device import Devices
+    from chalicelib.service.doors import Doors
     from chalicelib.service.exchange import Exchanging
     from chalicelib.service.jobs import ManageJobs
     from chalicelib.service.keys import Keys
@@ -142,7 +143,14 @@ class Services:
             bell=self._bell,
             clock=self.clock,
             outlooks=self._outlooks,
+            doors=self._doors,
         )
+
+    @cached_property
+    def _doors(self) -> Doors:
+        from chalicelib.service.doors import Doors
+
+        return Doors(profiles=self._logins)
 
     @cached_property
     def jobs(self) -> ManageJobs:
@@ -156,6 +164,7 @@ class Services:
             bell=self._bell,
             clock=self.clock,
             outlooks=self._outlooks,
+            doors=self._doors,
         )
 
     @cached_property
@@ -171,7 +180,13 @@ class Services:
 
         queue = SiteQueueIndex(self._jobs_table)
         return Syncing(
-            sites=self._sites, jobs=self._jobs, queue=queue, desks=self._desks, bell=self._bell, clock=self.clock
+            sites=self._sites,
+            jobs=self._jobs,
+            queue=queue,
+            desks=self._desks,
+            bell=self._bell,
+            clock=self.clock,
+            doors=self._doors,
         )
 
     @cached_property

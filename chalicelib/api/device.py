@@ -17,10 +17,10 @@ from chalicelib.api.problems import answers
 from chalicelib.api.rooms import rooms
 from chalicelib.core.devices import DeviceGrant, DeviceState, shown_code, typed_code, wants_sign_in
 from chalicelib.core.ids import CollectionId
-from chalicelib.core.keys import JOBS, REACH
+from chalicelib.core.keys import JOBS, LONGEST_DAYS, REACH, USUAL_LIFE
 from chalicelib.core.logins import csrf_token
 from chalicelib.core.rates import DEVICE
-from chalicelib.core.shape import Choice, Field, ListOf, Record, Text
+from chalicelib.core.shape import Choice, Field, Integer, ListOf, Record, Text
 from chalicelib.service.device import DeviceAsk
 from chalicelib.service.sign_in import check_form
 
@@ -37,6 +37,7 @@ ASK = Record(
         "scopes": Field(shape=ListOf(item=Choice(words=tuple(REACH)), shortest=1, longest=3), default=(JOBS,)),
         "collections": Field(shape=ListOf(item=_UUID, longest=100), default=()),
         "domain": Field(shape=_DOMAIN, default=""),
+        "days": Field(shape=Integer(least=1, most=LONGEST_DAYS), default=USUAL_LIFE.days),
     },
     describe="What a terminal says of itself when it asks for a key.",
 )
@@ -63,6 +64,7 @@ def begin() -> Response:
             scopes=frozenset(asked["scopes"]),
             collections=tuple(CollectionId(each) for each in asked["collections"]),
             domain=asked["domain"],
+            days=asked["days"],
         ),
         now,
     )
@@ -155,10 +157,14 @@ def _fields(grant: DeviceGrant, username: str, cookie: str, now: datetime) -> di
         "host": grant.host,
         "address": grant.address,
         "age": _age(int((now - grant.created_at).total_seconds())),
-        "reach": "; ".join(_REACH_WORDS[scope] for scope in sorted(grant.scopes)),
+        "reach": "; ".join(_REACH_WORDS[scope] for scope in sorted(grant.scopes)) + _span(grant.days),
         "action": browser.here("/device"),
         "csrf": csrf_token(cookie),
     }
+
+
+def _span(days: int) -> str:
+    return f" (for {days} days)" if days > 1 else " (for a day)"
 
 
 def _age(seconds: int) -> str:

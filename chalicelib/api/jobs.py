@@ -106,8 +106,10 @@ def _whole(seen: Seen, status: int = 200) -> Response:
 
 
 def _body(seen: Seen, link: str | None) -> dict[str, Any]:
+    """``link`` ends the need on the user's desk; what a site demands of a sign-in besides has a link of its own."""
     here = rooms()
-    return render.job(seen, here.base_url, link, here.clock.now())
+    way = link if seen.door is None else login_url(seen.door)
+    return render.job(seen, here.base_url, way, here.clock.now())
 
 
 def _login_link(seen: Seen) -> str | None:

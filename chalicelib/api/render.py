@@ -16,6 +16,7 @@ from chalicelib.core.job import Job, LegStatus, Mark, Stage, State
 from chalicelib.core.journey import Journey
 from chalicelib.core.progress import stage_of
 from chalicelib.core.sessions import NEVER
+from chalicelib.core.site_demands import demands_document
 from chalicelib.core.sites import Site
 from chalicelib.service.jobs import Seen, Story
 from chalicelib.service.outlooks import Prospect
@@ -98,6 +99,8 @@ def waiting_for(seen: Seen, now: datetime) -> frozenset[str]:
     found = set(status.waiting_for)
     need = seen.desk.plan.need
     home = None if seen.site is None else seen.site.home
+    if seen.door is not None:
+        found.add("login")
     if need is not None and (held_up(status, home, need) or any(_waits_for_user(live) for live in _batches(seen))):
         found.add("login")
     if _meets_full_disk(seen):
@@ -171,6 +174,8 @@ def site(record: Site, now: datetime) -> Body:
         "roots": list(record.roots),
         "defaults": {"queue_name": record.queue_name, "account": record.account},
         "users": sorted(record.users),
+        "queue_wait": record.queue_wait,
+        "demands": demands_document(record.demands),
         "created_at": time(record.created_at),
         "agent": {
             "host": record.agent_host,

@@ -43,6 +43,15 @@ def get_site(name: str) -> Response:
     return Response(render.site(rooms().sites.show(caller, SiteId(name)), rooms().clock.now()))
 
 
+@routes.route("/v1/sites/{name}", methods=["PATCH"])
+@answers
+def change_site(name: str) -> Response:
+    """Change a site: the fields that are given, and no others."""
+    request = routes.current_request
+    site = rooms().sites.change(caller_of(request, "jobs"), SiteId(name), raw_json(request))
+    return Response(render.site(site, rooms().clock.now()))
+
+
 @routes.route("/v1/sites/{name}/sync", methods=["POST"])
 @answers
 def sync_site(name: str) -> Response:

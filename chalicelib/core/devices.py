@@ -48,6 +48,8 @@ class DeviceGrant:
     scopes: frozenset[str]
     collections: tuple[CollectionId, ...]
     domain: str
+    days: int
+    """How long the key is to last."""
     created_at: datetime
     expires_at: datetime
     interval: int = INTERVAL

@@ -45,6 +45,12 @@ def leased(job: Job, now: datetime) -> bool:
     return job.leased_until is not None and job.leased_until > now
 
 
+def leasable(job: Job, now: datetime) -> bool:
+    """Whether the site may be given the job now."""
+    due = site_due(job)
+    return due is not None and due[0] is Kind.LEASE and not leased(job, now)
+
+
 def _in_site_hands(job: Job) -> bool:
     """Whether a site may have given the job to its scheduler. An expired lease is no proof that it has not."""
     return job.state in (State.QUEUED, State.ACTIVE) or (job.state is State.STAGED and job.epoch > 0)

@@ -18,6 +18,8 @@ from chalicelib.core.errors import Fault, Invalid
 from chalicelib.core.ids import CollectionId, SiteId, UserId, user_tag
 from chalicelib.core.paths import Location
 from chalicelib.core.shape import ABSENT, Choice, Field, Integer, Json, ListOf, Record, Text
+from chalicelib.core.site_demands import NOTHING_DEMANDED, Demands, demands_document, read_demands
+from chalicelib.core.site_demands import SHAPE as DEMANDS
 
 SCHEDULERS = ("cobalt", "flux", "local", "lsf", "pbs", "slurm")
 LEASE = timedelta(minutes=10)
@@ -64,8 +66,11 @@ SHAPE = Record(
             shape=Integer(most=366 * 86_400, describe="seconds that a job is expected to wait in the queue"),
             default=None,
         ),
+        "demands": Field(shape=DEMANDS, default=None),
     },
 )
+CHANGEABLE = ("title", "roots", "defaults", "users", "queue_wait", "demands")
+"""What of a site can be changed while it lives."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,6 +98,8 @@ class Site:
     users: frozenset[str] = frozenset()
     queue_wait: int | None = None
     """Seconds that a job is expected to wait in its queue; None: what the deployment expects."""
+    demands: Demands = NOTHING_DEMANDED
+    """What it demands of who submits to it."""
     agent: str | None = None
     """The instance id of the agent that serves the site, while ``agent_until`` lies ahead."""
     agent_host: str | None = None
@@ -142,7 +149,43 @@ def read_site(raw: Json, owner: UserId, now: datetime) -> Site:
         account=defaults.get("account"),
         users=frozenset(values["users"]),
         queue_wait=values["queue_wait"],
+        demands=read_demands(values["demands"]),
     )
+
+
+def changed_site(site: Site, raw: Json) -> Site:
+    """The site with the fields of a change (null: as if never given); ``Invalid`` names every fault at once."""
+    given = raw if isinstance(raw, dict) else {}
+    faults = [
+        Fault(f"/{name}", f"cannot be changed; what can is {', '.join(CHANGEABLE)}")
+        for name in given
+        if name not in CHANGEABLE
+    ]
+    if not isinstance(raw, dict) or not given:
+        faults.append(Fault("", f"must be an object with at least one of {', '.join(CHANGEABLE)}"))
+    if faults:
+        raise Invalid(tuple(faults))
+    merged = {name: value for name, value in {**_document(site), **given}.items() if value is not None}
+    wanted = read_site(merged, site.owner, site.created_at)
+    return replace(wanted, agent=site.agent, agent_host=site.agent_host, agent_until=site.agent_until)
+
+
+def _document(site: Site) -> dict[str, Any]:
+    """The document that makes this site."""
+    return {
+        "id": site.id,
+        "title": site.title,
+        "scheduler": site.scheduler,
+        "mappings": [
+            {"collection": mount.collection, "path": mount.path, "directory": mount.directory}
+            for mount in site.mappings
+        ],
+        "roots": list(site.roots),
+        "defaults": {"queue_name": site.queue_name, "account": site.account},
+        "users": sorted(site.users),
+        "queue_wait": site.queue_wait,
+        "demands": demands_document(site.demands),
+    }
 
 
 def _good(entries: Any) -> list[tuple[int, Any]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from chalicelib.core.devices import (
     LIFE,
@@ -41,6 +41,7 @@ class DeviceAsk:
     scopes: frozenset[str]
     collections: tuple[CollectionId, ...] = ()
     domain: str = ""
+    days: int = USUAL_LIFE.days
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,6 +74,7 @@ class Devices:
                 scopes=ask.scopes,
                 collections=ask.collections,
                 domain=ask.domain,
+                days=ask.days,
                 created_at=now,
                 expires_at=now + LIFE,
             )
@@ -101,7 +103,7 @@ class Devices:
             username=taken.username,
             name=f"{taken.client} on {taken.host}"[:64],
             scopes=taken.scopes,
-            life=USUAL_LIFE,
+            life=timedelta(days=taken.days),
             now=now,
         )
 

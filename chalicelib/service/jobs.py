@@ -14,15 +14,18 @@ from chalicelib.core.ids import JobNumber, JobRef, SiteId, UserId
 from chalicelib.core.job import Job
 from chalicelib.core.keys import Caller
 from chalicelib.core.lifecycle import allows
+from chalicelib.core.logins import LoginRequest
 from chalicelib.core.ports.bell import Bell
 from chalicelib.core.ports.clock import Clock
 from chalicelib.core.ports.desks import Desks
 from chalicelib.core.ports.jobs import Jobs, Page, Postings, Tale, Wanted
 from chalicelib.core.ports.places import Sites
+from chalicelib.core.site_queue import leasable
 from chalicelib.core.sites import Site
 from chalicelib.service import fresh
 from chalicelib.service.changing import Step, change
 from chalicelib.service.commitment import committed
+from chalicelib.service.doors import Doors
 from chalicelib.service.outlooks import Outlooks, Prospect
 
 
@@ -38,6 +41,8 @@ class Seen:
     exited: Tale | None = None
     prospect: Prospect | None = None
     """Whether the login session lasts; None for a job that is final."""
+    door: LoginRequest | None = None
+    """The login that its site demands before it takes the job; None unless that is all the job waits for there."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,6 +64,7 @@ class ManageJobs:
     bell: Bell
     clock: Clock
     outlooks: Outlooks
+    doors: Doors
 
     def show(self, caller: Caller, number: JobNumber) -> Seen:
         """One job, whole."""
@@ -75,8 +81,16 @@ class ManageJobs:
         desk = self._desk(caller.user)
         sites: dict[SiteId, Site | None] = {name: self.sites.get(name) for name in {job.site for job in shown}}
         prospects = self._prospects(caller.user, [(job, sites[job.site]) for job in shown])
+        doors = self._doors(caller.user, [(job, sites[job.site]) for job in shown])
         return [
-            Seen(job=job, desk=desk, site=sites[job.site], prospect=prospects.get(job.ref.number)) for job in shown
+            Seen(
+                job=job,
+                desk=desk,
+                site=sites[job.site],
+                prospect=prospects.get(job.ref.number),
+                door=doors.get(job.ref.number),
+            )
+            for job in shown
         ], page.marker
 
     def story(self, caller: Caller, number: JobNumber) -> Story:
@@ -132,6 +146,13 @@ class ManageJobs:
         live = [(job, site) for job, site in jobs if not job.state.final]
         return self.outlooks.of(user, live, self.clock.now())
 
+    def _doors(self, user: UserId, jobs: Sequence[tuple[Job, Site | None]]) -> Mapping[JobNumber, LoginRequest]:
+        """Of the jobs that are ready to be given to their site, those that its demands keep back."""
+        now = self.clock.now()
+        ready = [(job, site) for job, site in jobs if leasable(job, now)]
+        waits = self.doors.waits(user, [site for _, site in ready], now)
+        return {job.ref.number: waits[job.site] for job, _ in ready if job.site in waits}
+
     def _desk(self, user: UserId) -> Desk:
         return self.desks.read(user) or Desk(user=user)
 
@@ -142,6 +163,7 @@ class ManageJobs:
             desk=self._desk(job.ref.user),
             site=site,
             prospect=self._prospects(job.ref.user, [(job, site)]).get(job.ref.number),
+            door=self._doors(job.ref.user, [(job, site)]).get(job.ref.number),
             document=self.jobs.documents([(job.ref, job.revision)])[job.ref],
             told=None if job.told is None else self.jobs.tale(job.ref, job.told),
             exited=None if job.exited is None else self.jobs.tale(job.ref, job.exited),

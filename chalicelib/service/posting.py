@@ -47,6 +47,7 @@ from chalicelib.core.sites import Site, check_for_site
 from chalicelib.service import fresh
 from chalicelib.service.allowance import Allowance
 from chalicelib.service.awaiting import note_dependants, parents_of
+from chalicelib.service.doors import Doors
 from chalicelib.service.outlooks import Outlooks, Prospect
 
 _TRIES = 5
@@ -74,12 +75,15 @@ class PostJobs:
     bell: Bell
     clock: Clock
     outlooks: Outlooks
+    doors: Doors
 
     def post(self, caller: Caller, raw: object, key: str | None) -> Posted:
         """Commit the jobs of a request.
 
         :raises Invalid: every fault of every document, or a key that was used for another request.
         :raises Conflict: an output would go where a live job's output goes.
+        :raises Forbidden: the key was made for longer than a site takes.
+        :raises LoginNeeded: the caller's sign-in is not what a site demands.
         :raises TooMany: they would be more live jobs, or larger documents, than the caller may have.
         :raises InFlight: the first request under this key is still being answered.
         """
@@ -88,7 +92,7 @@ class PostJobs:
         parents = self._check_parents(caller, documents, many=isinstance(raw, dict) and "jobs" in raw)
         now = self.clock.now()
         adds = Holding(jobs=len(documents), bytes=sum(document_size(document.raw) for document in documents))
-        posting, mine = self._begin(caller, raw, key, adds, now)
+        posting, mine = self._begin(caller, raw, key, adds, [site for site in sites.values() if site], now)
         answer = tuple((number, doc.name) for number, doc in zip(posting.numbers, documents, strict=True))
         rows = [
             (first_status(doc, self._ref(caller, number), caller.username, index, posting.key, now), doc.raw)
@@ -150,17 +154,24 @@ class PostJobs:
         return found
 
     def _begin(
-        self, caller: Caller, raw: object, key: str | None, adds: Holding, now: datetime
+        self,
+        caller: Caller,
+        raw: object,
+        key: str | None,
+        adds: Holding,
+        sites: Sequence[Site],
+        now: datetime,
     ) -> tuple[Posting, bool]:
         """Find the posting of this key or put one; the flag tells whether it is this request's own.
 
-        A request that goes beyond a cap is refused here, before anything of it is stored.
+        A request that a site's demands or a cap do not allow is refused here, before anything of it is stored.
         """
         digest = secrets.token_hex(20) if key is None else key_digest(caller.user, "jobs", key)
         body = body_digest(raw)
         posting = None if key is None else self.postings.find(caller.user, digest)
         mine = False
         if posting is None:
+            self.doors.check(caller, sites, now)
             taken = self.postings.numbers(caller.user, adds.jobs)
             self.allowance.check(caller.user, adds, taken.tally)
             own = Posting(user=caller.user, key=digest, body=body, numbers=taken.numbers, started_at=now)

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
-from chalicelib.core.errors import Conflict, NotFound
+from chalicelib.core.errors import Conflict, Forbidden, NotFound
 from chalicelib.core.ids import SiteId
 from chalicelib.core.keys import AGENT_LIFE, Caller, KeyKind, site_scope
 from chalicelib.core.ports.clock import Clock
 from chalicelib.core.ports.places import Sites
 from chalicelib.core.posting import key_digest
-from chalicelib.core.sites import Site, read_site
+from chalicelib.core.sites import Site, changed_site, read_site
 from chalicelib.service.keys import Keys
 
 
@@ -62,6 +62,19 @@ class ManageSites:
             raise NotFound(f"There is no site {name!r} that you may use.")
         return site
 
+    def change(self, caller: Caller, name: SiteId, raw: Any) -> Site:
+        """Change what can be changed of a site. Its owner alone may.
+
+        :raises Conflict: somebody else changed it at the same moment.
+        """
+        site = self.show(caller, name)
+        if site.owner != caller.user:
+            raise Forbidden(f"Only the owner of site {name} can change it.")
+        wanted = changed_site(site, raw)
+        if wanted != site and not self.sites.change(wanted, was=site):
+            raise Conflict("site-changed", "the site was changed at the same moment; look at it and try again")
+        return wanted
+
     def page(self, caller: Caller) -> Sequence[Site]:
         """Every site that the caller may use, by id."""
         return [site for site in self.sites.list() if site.admits(caller.user, caller.username)]
@@ -69,14 +82,8 @@ class ManageSites:
 
 def _same(stored: Site, wanted: Site) -> bool:
     """Whether a stored site is what this request asked for at another moment."""
-    return (stored.owner, stored.scheduler, stored.mappings, stored.roots, stored.users, stored.title) == (
-        wanted.owner,
-        wanted.scheduler,
-        wanted.mappings,
-        wanted.roots,
-        wanted.users,
-        wanted.title,
-    )
+    made = replace(stored, created_at=wanted.created_at, agent=None, agent_host=None, agent_until=None)
+    return made == wanted
 
 
 def _token_id(caller: Caller, key: str) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
@@ -25,11 +25,12 @@ from chalicelib.core.ports.clock import Clock
 from chalicelib.core.ports.desks import Desks
 from chalicelib.core.ports.jobs import Jobs, SiteQueue
 from chalicelib.core.ports.places import Sites
-from chalicelib.core.site_queue import Kind, leased, site_due
+from chalicelib.core.site_queue import Kind, leasable, leased, site_due
 from chalicelib.core.sites import LEASE, Site
 from chalicelib.core.sync import AgentReport, SyncRequest, detail_of, event_of
 from chalicelib.service import fresh
 from chalicelib.service.changing import Step, change_many, walk
+from chalicelib.service.doors import Doors
 
 log = logging.getLogger(__name__)
 
@@ -40,6 +41,12 @@ BUSY_SECONDS, IDLE_SECONDS = 2, 5
 """When the agent is to call again: with work in hand, and without."""
 
 MOST_COMMANDS = 100
+
+LOOK_AHEAD = 1000
+"""Jobs that one call looks at where a site's demands keep some of them back."""
+
+MOST_ASKED = 100
+"""Users whose sign-in one call looks at."""
 
 WRITTEN_WITHIN = timedelta(seconds=60)
 """How long the statuses of announced ends may be on their way: longer than the function that writes them can live."""
@@ -98,6 +105,7 @@ class Syncing:
     desks: Desks
     bell: Bell
     clock: Clock
+    doors: Doors
 
     def sync(self, caller: Caller, name: SiteId, request: SyncRequest) -> Synced:
         """Take reports, give leases and commands.
@@ -217,11 +225,10 @@ class Syncing:
         that got lost: it is given again under the same epoch.
         """
         held = {ref for ref, _ in request.holding}
-        refs = self.queue.leasable(site.id, request.take + len(held)) if request.take else ()
-        found = self.jobs.get_many([ref for ref in refs if ref not in held][: request.take])
+        found = self.jobs.get_many(self._next(site, request.take, held, now) if request.take else ())
 
         def decide(current: Job) -> tuple[Step, ...]:
-            wanted = _leasable(current) and not leased(current, now)
+            wanted = leasable(current, now)
             return (Step(event=Leased(epoch=current.epoch + 1, until=now + LEASE)),) if wanted else ()
 
         changed = change_many(self.jobs, [(job, decide) for job in found.values()], now, settle=False)
@@ -230,6 +237,25 @@ class Syncing:
         for job in taken:
             log.info("job leased", extra={"fields": {"site": site.id, "job": str(job.ref), "epoch": job.epoch}})
         return [Lease(job=job, document=documents[job.ref]) for job in taken]
+
+    def _next(self, site: Site, take: int, held: Set[JobRef], now: datetime) -> Sequence[JobRef]:
+        """The next ``take`` jobs that the site may be given. Those of users who do not meet its demands are passed
+        over, so that they keep nobody waiting; each user's profile is read once."""
+        serves: dict[UserId, bool] = {}
+
+        def fits(ref: JobRef) -> bool:
+            if ref.user not in serves and len(serves) < MOST_ASKED:
+                serves[ref.user] = self.doors.serves(ref.user, site, now)
+            return serves.get(ref.user, False)
+
+        good: Sequence[JobRef] = ()
+        for limit in (take, LOOK_AHEAD):
+            refs = self.queue.leasable(site.id, limit + len(held))
+            free = [ref for ref in refs if ref not in held]
+            good = [ref for ref in free if fits(ref)][:take] if site.demands.sign_in else free[:take]
+            if len(good) == take or len(refs) < limit + len(held) or not site.demands.sign_in:
+                break
+        return good
 
     def _documents(self, jobs: Sequence[Job]) -> Mapping[JobRef, Document]:
         found = self.jobs.documents([(job.ref, job.revision) for job in jobs]) if jobs else {}

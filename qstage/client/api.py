@@ -129,6 +129,10 @@ class Client:
         """One site. Raises ``NotFound``, also for one that this user may not use."""
         return results.read_site(self._http.get(f"/v1/sites/{_segment(site_id)}"))
 
+    def change_site(self, site_id: str, changes: Mapping[str, Any]) -> results.Site:
+        """Change the given fields of a site; None takes one back to what it is if never given. For its owner."""
+        return results.read_site(self._http.patch(f"/v1/sites/{_segment(site_id)}", dict(changes)))
+
     def sync_site(self, site_id: str, body: Mapping[str, Any]) -> Mapping[str, Any]:
         """The site agent's one call, with the agent's token as key; shapes as in ``qstage.agent.wire``.
 
@@ -150,9 +154,12 @@ class Client:
         scopes: Sequence[str] = ("jobs",),
         collections: Sequence[str] = (),
         domain: str | None = None,
+        days: int | None = None,
     ) -> results.DeviceLogin:
-        """Begin a login by the device flow (RFC 8628); needs no key."""
+        """Begin a login by the device flow (RFC 8628); needs no key. ``days`` is how long the key is to last."""
         body: dict[str, Any] = {"client": client, "host": host, "scopes": list(scopes)}
+        if days is not None:
+            body["days"] = days
         if collections:
             body["collections"] = list(collections)
         if domain:

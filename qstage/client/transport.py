@@ -90,6 +90,10 @@ class Transport:
         """Delete; repeated on a transient failure, because a second time changes nothing."""
         return self._send("DELETE", path, repeat=True)
 
+    def patch(self, path: str, body: object) -> Any:
+        """Change fields to given values; repeated on a transient failure, because a second time changes nothing."""
+        return self._send("PATCH", path, body=body, repeat=True)
+
     def create(self, path: str, body: object, idempotency_key: str | None = None) -> Any:
         """POST something new, under one Idempotency-Key for all its repeats."""
         key = idempotency_key or str(uuid.uuid4())

@@ -50,6 +50,7 @@ GRANT = DeviceGrant(
     scopes=frozenset({"jobs", "read"}),
     collections=(CollectionId("c1"),),
     domain="anl.gov",
+    days=7,
     created_at=NOW,
     expires_at=NOW + timedelta(minutes=15),
 )

@@ -34,6 +34,7 @@ from chalicelib.core.sites import Mount, Site
 from chalicelib.core.sync import read_sync
 from chalicelib.core.tokens import AccessToken
 from chalicelib.service.allowance import Allowance
+from chalicelib.service.doors import Doors
 from chalicelib.service.jobs import ManageJobs
 from chalicelib.service.knowing import Knowledge
 from chalicelib.service.outlooks import Outlooks
@@ -218,6 +219,7 @@ class House:
             desks=self.desks, bell=self.bell, clock=self.clock, passing=passing, life=self.life
         )
         self.sweep = Sweep(desks=self.desks, bell=self.bell, clock=self.clock)
+        doors = self.doors = Doors(profiles=self.logins)
         outlooks = Outlooks(profiles=self.logins, collections=self.collections, expected=self.expected)
         self.post_jobs = PostJobs(
             jobs=self.jobs,
@@ -228,6 +230,7 @@ class House:
             bell=self.bell,
             clock=self.clock,
             outlooks=outlooks,
+            doors=doors,
         )
         self.manage = ManageJobs(
             jobs=self.jobs,
@@ -237,9 +240,16 @@ class House:
             bell=self.bell,
             clock=self.clock,
             outlooks=outlooks,
+            doors=doors,
         )
         self.syncing = Syncing(
-            sites=self.sites, jobs=self.jobs, queue=queue, desks=self.desks, bell=self.bell, clock=self.clock
+            sites=self.sites,
+            jobs=self.jobs,
+            queue=queue,
+            desks=self.desks,
+            bell=self.bell,
+            clock=self.clock,
+            doors=doors,
         )
         self.waking = Waking(desks=self.desks, jobs=self.jobs, bell=self.bell, clock=self.clock)
         self.agent = AgentTwin(self)

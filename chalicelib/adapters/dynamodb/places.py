@@ -36,6 +36,12 @@ class SiteTable:
         assert answer.stored is not None, "only an item that is there can be in the way"
         return read_site(answer.stored)
 
+    def change(self, site: Site, *, was: Site) -> bool:
+        # Two owners' changes at once: the later one was made of what the earlier one has replaced.
+        same = Piece("#site = :was", {"was": _lasting(was)})
+        change = Piece("SET #site = :site", {"site": _lasting(site)})
+        return not isinstance(self._table.write(self._table.update(_site_key(site.id), change, same)), Refused)
+
     def get(self, site: SiteId) -> Site | None:
         found = self._table.get(_site_key(site))
         return None if found is None else read_site(found)
@@ -90,15 +96,19 @@ class CollectionTable:
 
 
 def write_site(site: Site) -> dict[str, Any]:
-    lasting = replace(site, agent=None, agent_host=None, agent_until=None)
     return {
         **_site_key(site.id),
         "v": SCHEMA,
-        "site": json_text(to_plain(lasting)),
+        "site": _lasting(site),
         "agent": site.agent,
         "agent_host": site.agent_host,
         "agent_until": maybe_micros(site.agent_until),
     }
+
+
+def _lasting(site: Site) -> str:
+    """All but the agent, as text; the same text for the same site."""
+    return json_text(to_plain(replace(site, agent=None, agent_host=None, agent_until=None)))
 
 
 def read_site(item: Mapping[str, Any]) -> Site:

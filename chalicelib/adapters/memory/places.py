@@ -22,6 +22,16 @@ class MemorySites:
         with self._rows.writing():
             return self._rows.sites.setdefault(site.id, site)
 
+    def change(self, site: Site, *, was: Site) -> bool:
+        with self._rows.lock:
+            stored = self._rows.sites.get(site.id)
+            if stored is None or _lasting(stored) != _lasting(was):
+                return False
+            with self._rows.writing():
+                agent = {"agent": stored.agent, "agent_host": stored.agent_host, "agent_until": stored.agent_until}
+                self._rows.sites[site.id] = replace(site, **agent)  # type: ignore[arg-type]
+            return True
+
     def get(self, site: SiteId) -> Site | None:
         with self._rows.lock:
             return self._rows.sites.get(site)
@@ -41,6 +51,10 @@ class MemorySites:
             with self._rows.writing():
                 self._rows.sites[site] = with_agent(stored, instance, host, until)
             return self._rows.sites[site]
+
+
+def _lasting(site: Site) -> Site:
+    return replace(site, agent=None, agent_host=None, agent_until=None)
 
 
 class MemoryCollections:

@@ -18,6 +18,10 @@ class Sites(Protocol):
         """Put the site if there is none under its id; return the one that is stored."""
         ...
 
+    def change(self, site: Site, *, was: Site) -> bool:
+        """Replace all but the agent, if it is still as in ``was``; False, and nothing written, if not."""
+        ...
+
     def get(self, site: SiteId) -> Site | None:
         """Return the site."""
         ...

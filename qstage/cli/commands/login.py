@@ -27,9 +27,15 @@ ENDED = {
 @click.option("--domain", help="Identity provider to sign in with, such as alcf.anl.gov or google.com.")
 @click.option("--collection", "collections", multiple=True, metavar="ID", help="Collection to consent to at once.")
 @click.option("--scope", "scopes", multiple=True, default=("jobs",), show_default=True, help="What the key may do.")
+@click.option("--days", type=click.IntRange(min=1), help="How long the key lasts; 30 if not given.")
 @click.option("--no-browser", is_flag=True, help="Print the link only.")
 def login(
-    url: str | None, domain: str | None, collections: tuple[str, ...], scopes: tuple[str, ...], no_browser: bool
+    url: str | None,
+    domain: str | None,
+    collections: tuple[str, ...],
+    scopes: tuple[str, ...],
+    days: int | None,
+    no_browser: bool,
 ) -> None:
     """Sign in, and keep a key for this machine."""
     settings = load()
@@ -42,6 +48,7 @@ def login(
         scopes=scopes,
         collections=[settings.collection(text) for text in collections],
         domain=domain,
+        days=days,
     )
     click.echo(f"sign in here: {begun.verification_uri_complete}")
     click.echo(f"the page shows the code {begun.user_code}: go on only if it does")

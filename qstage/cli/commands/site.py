@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,26 @@ def site() -> None:
     """Compute sites: where jobs run."""
 
 
+def demanding(command: Callable[..., None]) -> Callable[..., None]:
+    """The options that say what a site demands of its submitters; together they are its demands, anew."""
+    for option in reversed(
+        (
+            click.option(
+                "--demand-domain", "demand_domains", multiple=True, metavar="DOMAIN", help="Sign-in by one of these."
+            ),
+            click.option("--demand-mfa", is_flag=True, default=None, help="Sign-in with a second factor."),
+            click.option(
+                "--demand-signed-in-within", type=click.IntRange(min=1), metavar="MINUTES", help="Sign-in this recent."
+            ),
+            click.option(
+                "--demand-key-life", type=click.IntRange(min=1), metavar="DAYS", help="Keys made for no longer."
+            ),
+        )
+    ):
+        command = option(command)
+    return command
+
+
 @site.command()
 @click.argument("file", required=False, type=click.Path(exists=True, dir_okay=False, allow_dash=True, path_type=Path))
 @click.option("--id", "site_id", help="Short name, lower case.")
@@ -40,6 +61,7 @@ def site() -> None:
 @click.option("--queue", help="Queue of jobs that name none.")
 @click.option("--account", help="Account of jobs that name none.")
 @click.option("--user", "users", multiple=True, metavar="USER", help="Who else may use it.")
+@demanding
 @click.option("--token-file", type=click.Path(path_type=Path), help="Write the agent's token here, mode 0600.")
 def create(
     file: Path | None,
@@ -51,6 +73,10 @@ def create(
     queue: str | None,
     account: str | None,
     users: tuple[str, ...],
+    demand_domains: tuple[str, ...],
+    demand_mfa: bool | None,
+    demand_signed_in_within: int | None,
+    demand_key_life: int | None,
     token_file: Path | None,
 ) -> None:
     """Register a site, from a JSON document or by options. The agent's token is shown this once."""
@@ -64,6 +90,7 @@ def create(
         "roots": list(roots),
         "defaults": {name: value for name, value in (("queue_name", queue), ("account", account)) if value},
         "users": list(users),
+        "demands": _demands(demand_domains, demand_mfa, demand_signed_in_within, demand_key_life),
     }
     document |= {name: value for name, value in given.items() if value}
     done = connect(settings).create_site(document)
@@ -75,6 +102,39 @@ def create(
         return
     _write_token(token_file, done.agent_token.reveal())
     click.echo(f"site {done.site.id} registered; its agent's token is in {token_file}")
+
+
+@site.command()
+@click.argument("site_id", metavar="ID")
+@click.argument("file", required=False, type=click.Path(exists=True, dir_okay=False, allow_dash=True, path_type=Path))
+@click.option("--title", help="Long name.")
+@click.option("--user", "users", multiple=True, metavar="USER", help="Who else may use it: all of them, anew.")
+@demanding
+@click.option("--demand-nothing", is_flag=True, help="Let everybody through whom the site admits.")
+def change(
+    site_id: str,
+    file: Path | None,
+    title: str | None,
+    users: tuple[str, ...],
+    demand_domains: tuple[str, ...],
+    demand_mfa: bool | None,
+    demand_signed_in_within: int | None,
+    demand_key_life: int | None,
+    demand_nothing: bool,
+) -> None:
+    """Change a site of yours, by a JSON document of the fields to change or by options. Shows the site."""
+    demands = _demands(demand_domains, demand_mfa, demand_signed_in_within, demand_key_life)
+    if demands and demand_nothing:
+        raise Refused("--demand-nothing goes with no other demand")
+    changes = _read(file) if file else {}
+    changes |= {
+        name: value for name, value in (("title", title), ("users", list(users)), ("demands", demands)) if value
+    }
+    if demand_nothing:
+        changes["demands"] = None
+    if not changes:
+        raise Refused("nothing to change is given: qstage site change --help")
+    show.json_out(connect().change_site(site_id, changes).raw)
 
 
 @site.command("list")
@@ -123,6 +183,19 @@ def _mapping(text: str, collection: Any) -> dict[str, str]:
     if not equals or not colon:
         raise Refused(f"--map {text!r} is not COLLECTION:PATH=DIRECTORY")
     return {"collection": collection(name), "path": path, "directory": directory}
+
+
+def _demands(
+    domains: tuple[str, ...], mfa: bool | None, signed_in_within: int | None, key_life: int | None
+) -> dict[str, Any]:
+    """The demands as a site document has them; {} for none."""
+    given = {
+        "domains": list(domains),
+        "mfa": mfa,
+        "signed_in_within": signed_in_within,
+        "key_life": key_life,
+    }
+    return {name: value for name, value in given.items() if value}
 
 
 def _write_token(path: Path, token: str) -> None:

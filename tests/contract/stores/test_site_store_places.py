@@ -10,6 +10,7 @@ from store_samples import ARCHIVE, LAB, NOON, a_site, at_once
 
 from chalicelib.core.consent import MAPPED, CollectionFacts
 from chalicelib.core.ids import CollectionId, SiteId, UserId
+from chalicelib.core.site_demands import Demands
 from chalicelib.core.sites import Mount
 
 if TYPE_CHECKING:
@@ -105,3 +106,20 @@ def test_facts_of_any_number_of_collections_are_kept(stores: Stores) -> None:
     facts = {each: CollectionFacts(id=each, entity_type=MAPPED) for each in ids}
     stores.collections.put(facts.values(), NOON)
     assert stores.collections.get(ids) == facts
+
+
+def test_a_site_is_changed_only_as_it_was_read_and_its_agent_goes_on(stores: Stores) -> None:
+    site = a_site("changing", users=frozenset({"bob", "ada", "eve"}))
+    stores.sites.put(site)
+    assert stores.sites.occupy(site.id, "agent-1", "login1", NOON + timedelta(minutes=1), NOON) is not None
+    demanding = replace(site, demands=Demands(domains=("anl.gov", "uni.example"), mfa=True, signed_in_within=60))
+    assert stores.sites.change(demanding, was=site)
+    stored = stores.sites.get(site.id)
+    assert stored is not None
+    assert (stored.demands, stored.users, stored.agent) == (demanding.demands, site.users, "agent-1")
+    assert not stores.sites.change(replace(site, title="late"), was=site)
+    assert stores.sites.change(replace(stored, demands=Demands(key_life=7), agent=None), was=stored)
+    last = stores.sites.get(site.id)
+    assert last is not None
+    assert (last.demands, last.agent) == (Demands(key_life=7), "agent-1")
+    assert not stores.sites.change(a_site("nowhere"), was=a_site("nowhere"))
