@@ -275,6 +275,9 @@ class InboxItem:
 
     A fact about many jobs is *announced*: its item is put before their statuses are written, one by one, and says
     ``until`` when that may go on. The planner keeps it as long while any of them is still at its site.
+
+    With ``stage`` it is no fact but *backlog*: jobs of that stage that the planner has seen and that only wait for
+    room. ``routes`` are those that they go by, if all of these were held up.
     """
 
     id: str
@@ -282,6 +285,8 @@ class InboxItem:
     login: bool = False
     logout: datetime | None = None
     until: datetime | None = None
+    stage: Stage | None = None
+    routes: tuple[Route, ...] = ()
 
 
 def closed(plan: Plan) -> Plan:

@@ -201,6 +201,15 @@ class Turn:
         self._frozen[batch.id] = self.batches.freeze(batch)
         return self._frozen[batch.id]
 
+    def held_up(self, route: Route) -> bool:
+        """Whether what goes this way waits for a login, or for space at its end (then a pass is asked for)."""
+        plan = self.board.plan
+        full = plan.no_space(route.destination)
+        if full is not None and full.again_at > self.clock.now():
+            self.board.wake_by(full.again_at)
+            return True
+        return plan.need is not None and plan.need.holds_up(route)
+
     def check_time(self) -> None:
         """Stop here if there is not enough time for another call.
 

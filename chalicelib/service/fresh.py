@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 from datetime import datetime
+from typing import Any
 
 from chalicelib.core.desk import InboxItem
 from chalicelib.core.ids import BatchId, JobNumber
@@ -14,15 +15,7 @@ def batch_id() -> BatchId:
     return BatchId(secrets.token_hex(8))
 
 
-def inbox_item(
-    now: datetime,
-    numbers: tuple[JobNumber, ...],
-    *,
-    login: bool = False,
-    logout: datetime | None = None,
-    until: datetime | None = None,
-) -> InboxItem:
-    """An inbox item whose id sorts by time."""
+def inbox_item(now: datetime, numbers: tuple[JobNumber, ...], **fields: Any) -> InboxItem:
+    """An inbox item whose id sorts by time; ``fields`` are the others of the record."""
     at = int(now.timestamp() * 1000)
-    name = f"{at:012x}-{secrets.token_hex(6)}"
-    return InboxItem(id=name, numbers=numbers, login=login, logout=logout, until=until)
+    return InboxItem(id=f"{at:012x}-{secrets.token_hex(6)}", numbers=numbers, **fields)

@@ -7,7 +7,7 @@ did is found again by the next, and what it did not is still due.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Protocol
@@ -26,22 +26,16 @@ from chalicelib.core.ports.desks import Batches, Desks
 from chalicelib.core.ports.jobs import Dependants, Jobs
 from chalicelib.core.ports.places import Sites
 from chalicelib.core.ports.transfer import Submissions, Tasks
-from chalicelib.core.progress import abandoned_by, due, plannable, stage_of
+from chalicelib.core.progress import due, plannable, stage_of
 from chalicelib.core.tokens import AccessToken
-from chalicelib.service import fresh
 from chalicelib.service.board import Board, OutOfTime, Shelf, Turn
 from chalicelib.service.depending import settle_dependencies
+from chalicelib.service.inbox import MOST_LISTED, Inbox, inbox_of
 from chalicelib.service.observing import observe, withdraw
 from chalicelib.service.submitting import UNAUTHORIZED, destinations, drop_unfrozen, resume, send
 from chalicelib.service.watching import Watching
 
 log = logging.getLogger(__name__)
-
-MOST_INBOX = 500
-"""Inbox items that one pass reads."""
-
-MOST_NAMED = 1000
-"""Job numbers that one inbox item names."""
 
 
 class AccessTokens(Protocol):
@@ -94,34 +88,32 @@ class Passing:
     def _pass(self, turn: Turn) -> bool:
         """Do what is due; returns whether that was all of the inbox that can be seen to."""
         board, shelf, began = turn.board, turn.shelf, self.clock.now()
-        inbox = self.desks.inbox(board.user, MOST_INBOX)
-        signed_in = any(item.login for item in inbox)
+        inbox = inbox_of(self.desks.inbox(board.user, MOST_LISTED))
+        signed_in = inbox.login
         if signed_in and (board.plan.need is not None or board.plan.batches):
             # Stored at once: the item that says so goes before the desk is closed.
             board.keep(_signed_in(board.plan, self.clock.now()))
-        shelf.load(_named(inbox), board.live())
+        shelf.load(inbox.named(), board.live())
         drop_unfrozen(turn)
         settle_dependencies(turn, self.jobs, self.dependants)
         for job in list(shelf.jobs.values()):
             turn.check_time()
             if due(job) is not None:
                 shelf.apply(job)
-        # An item that names no job asks whether the user's login still holds.
-        asked = any(not item.numbers for item in inbox)
         watch = board.plan.watch
         near = watch is not None and (signed_in or (watch.at is not None and watch.at <= self.clock.now()))
-        moves = asked or board.plan.batches or any(plannable(job) for job in shelf.jobs.values())
-        left_at = max((item.logout for item in inbox if item.logout is not None), default=None)
+        waits = bool(inbox.backlog) or any(plannable(job) for job in shelf.jobs.values())
+        left_at = max((item.logout for item in inbox.facts if item.logout is not None), default=None)
         left = left_at is None
-        if moves or self.watching.wanted(turn, all_jobs=near):
-            left = self._with_globus(turn, left_at, all_jobs=near)
+        if inbox.asks or board.plan.batches or waits or self.watching.wanted(turn, all_jobs=near):
+            left = self._with_globus(turn, inbox, left_at, all_jobs=near)
             self.watching.telling.login_needed(turn)
         # A wish to be signed out stays in the inbox until Globus has taken it.
-        seen_to = [item for item in inbox if (left or item.logout is None) and not _announced(turn, item, began)]
-        tidied = self._tidy(turn, seen_to, self.watching.unlearnt(turn))
-        return len(inbox) < MOST_INBOX or not tidied
+        kept = [item for item in inbox.facts if (not left and item.logout) or _announced(turn, item, began)]
+        tidied = inbox.tidy(turn, self.watching.unlearnt(turn), kept)
+        return not inbox.more or not tidied
 
-    def _with_globus(self, turn: Turn, left_at: datetime | None, *, all_jobs: bool) -> bool:
+    def _with_globus(self, turn: Turn, inbox: Inbox, left_at: datetime | None, *, all_jobs: bool) -> bool:
         """Observe and submit. What the far side refuses is kept on the desk, where people can see it.
 
         A user who signed out everywhere is signed out first; returns whether that, if it was wished for, is done.
@@ -141,13 +133,13 @@ class Passing:
                 # It was about the token itself; if it still holds, Globus says so again.
                 board.plan = replace(board.plan, need=None)
             try:
-                self._move(turn, token)
+                self._move(turn, token, inbox)
             except FarSide as fault:
                 if fault.status != UNAUTHORIZED:
                     raise
                 # Globus no longer takes this token, whatever its time: renew it, or learn that it is refused.
                 token = self.access.access_token(board.user, now, rejected=token.version)
-                self._move(turn, token)
+                self._move(turn, token, inbox)
             self.watching.look(turn, token, all_jobs=all_jobs)
         except LoginNeeded as need:
             log.info("login needed", extra={"fields": {"user": board.user, "cause": str(need.reason)}})
@@ -163,45 +155,30 @@ class Passing:
             board.plan = replace(board.plan, trouble=None)
         return left
 
-    def _move(self, turn: Turn, token: AccessToken) -> None:
+    def _move(self, turn: Turn, token: AccessToken, inbox: Inbox) -> None:
         if withdraw(turn, token) or is_due(turn.board.plan, self.clock.now()):
             observe(turn, token)
         for live in turn.board.plan.batches:
             if live.task is None:
                 resume(turn, token, live)
-        self._submit(turn, token)
+        more = True
+        while more and room(turn.board.plan, self.clock.now()) > 0:
+            more = inbox.read_on(turn)
+            self._submit(turn, token)
 
     def _submit(self, turn: Turn, token: AccessToken) -> None:
-        free = room(turn.board.plan, self.clock.now())
-        waiting = sorted((job for job in turn.shelf.jobs.values() if plannable(job)), key=lambda job: job.ref)
-        if free <= 0 or not waiting:
-            return
+        """Send what of the jobs at hand there is room for."""
         plan, now = turn.board.plan, self.clock.now()
+        free = room(plan, now)
+        waiting = sorted((job for job in turn.shelf.jobs.values() if plannable(job)), key=lambda job: job.ref)
+        if not waiting:
+            return
         wanted, occupied = _without_lingering(turn, _wanted(turn, waiting)), destinations(turn, waiting)
         for each in draft(wanted, occupied, free, long=long_slots(plan, now), rate=plan.usual_rate):
             turn.check_time()
-            if not _held_up(turn, each.route):
+            if not turn.held_up(each.route):
                 _note_stream(turn, each)
                 send(turn, token, each)
-
-    def _tidy(self, turn: Turn, inbox: Sequence[InboxItem], unlearnt: frozenset[JobNumber]) -> int:
-        """Discard the inbox items of which nothing is left to do; put many that are left into few.
-
-        :returns: how many items went.
-        """
-        waiting = unlearnt.union(number for number, job in turn.shelf.jobs.items() if _wants_more(job))
-        left = [item for item in inbox if not waiting.isdisjoint(item.numbers)]
-        done = [item.id for item in inbox if waiting.isdisjoint(item.numbers)]
-        numbers = sorted({number for item in left for number in item.numbers if number in waiting})
-        needed = -(-len(numbers) // MOST_NAMED)
-        if len(left) > needed:
-            for start in range(0, len(numbers), MOST_NAMED):
-                now = self.clock.now()
-                merged = fresh.inbox_item(now, tuple(numbers[start : start + MOST_NAMED]))
-                self.desks.record(turn.board.user, merged, now)
-            done = [item.id for item in inbox]
-        self.desks.discard(turn.board.user, done)
-        return len(done)
 
 
 def _wanted(turn: Turn, waiting: Sequence[Job]) -> list[tuple[Leg, Movement, Stage]]:
@@ -213,7 +190,7 @@ def _wanted(turn: Turn, waiting: Sequence[Job]) -> list[tuple[Leg, Movement, Sta
         assert stage is not None, "a plannable job is in a stage"
         for leg in job.pending:
             move = turn.shelf.movement(job, stage, leg.item, job.revision)
-            if not _held_up(turn, route_of(move, stage)):
+            if not turn.held_up(route_of(move, stage)):
                 wanted.append((leg, move, stage))
     return wanted
 
@@ -249,16 +226,6 @@ def _ended_at(turn: Turn, number: JobNumber) -> datetime:
     return turn.shelf.jobs[number].updated_at
 
 
-def _held_up(turn: Turn, route: Route) -> bool:
-    """Whether what goes this way waits for a login, or for space at its end."""
-    plan = turn.board.plan
-    full = plan.no_space(route.destination)
-    if full is not None and full.again_at > turn.clock.now():
-        turn.board.wake_by(full.again_at)
-        return True
-    return plan.need is not None and plan.need.holds_up(route)
-
-
 def _signed_in(plan: Plan, now: datetime) -> Plan:
     """The plan after a login: nothing is known to need one, and what stood still may go on."""
     batches = tuple(
@@ -266,12 +233,6 @@ def _signed_in(plan: Plan, now: datetime) -> Plan:
         for live in plan.batches
     )
     return replace(plan, need=None, batches=batches)
-
-
-def _wants_more(job: Job) -> bool:
-    """Whether the planner is not done with the job: an end that it asked for may not have been carried out."""
-    unjudged = bool(job.parents) and job.posted is not None  # its parents do not find it before its first change
-    return plannable(job) or due(job) is not None or abandoned_by(job) or unjudged
 
 
 def _announced(turn: Turn, item: InboxItem, began: datetime) -> bool:
@@ -284,10 +245,6 @@ def _announced(turn: Turn, item: InboxItem, began: datetime) -> bool:
     known = turn.board.announced_until
     turn.board.announced_until = item.until if known is None else min(known, item.until)
     return True
-
-
-def _named(inbox: Iterable[InboxItem]) -> tuple[JobNumber, ...]:
-    return tuple(dict.fromkeys(number for item in inbox for number in item.numbers))
 
 
 def _next_look(board: Board, now: datetime) -> datetime | None:

@@ -58,7 +58,18 @@ def test_any_site_is_read_as_it_was_written(site: Site) -> None:
     assert read_site(from_item(to_item(write_site(site)))) == site
 
 
-@given(st.builds(InboxItem, id=st.text(st.characters(codec="ascii")), numbers=st.lists(numbers).map(tuple)))
+@given(
+    st.one_of(
+        st.builds(InboxItem, id=st.text(st.characters(codec="ascii")), numbers=st.lists(numbers).map(tuple)),
+        st.builds(
+            InboxItem,
+            id=st.just("i"),
+            numbers=st.lists(numbers).map(tuple),
+            stage=st.sampled_from(Stage),
+            routes=st.lists(st.from_type(Route), max_size=3).map(tuple),
+        ),
+    )
+)
 def test_any_fact_is_read_as_it_was_written(fact: InboxItem) -> None:
     assert read_fact(from_item(to_item(write_fact(USER, fact)))) == fact
 

@@ -3,7 +3,7 @@
 DESK       v · seq · wake_at, wake_shard (both or neither: the keys of the index ``wake``) · next_number
            live_jobs · live_bytes · counted_at · first_live: the tally of ``core.holdings``
            plan (JSON) · plan_version; what a desk does not have yet has its first value
-I#<id>     v · nums · login · logout · until
+I#<id>     v · nums · login · logout · until · stage · routes (JSON)
 B#<id>     v · submission · route (JSON) · members · deadline · careful
 """
 
@@ -33,6 +33,7 @@ from chalicelib.core.batch import Batch, Member
 from chalicelib.core.desk import Desk, InboxItem, Plan, Route
 from chalicelib.core.holdings import Caps, Holding, Tally
 from chalicelib.core.ids import FIRST_NUMBER, BatchId, JobNumber, SubmissionId, UserId
+from chalicelib.core.job import Stage
 from chalicelib.core.shards import wake_shard
 
 INBOX = "I#"
@@ -136,7 +137,11 @@ def fact_key(user: UserId, fact: str) -> dict[str, Any]:
 def write_fact(user: UserId, fact: InboxItem) -> dict[str, Any]:
     numbers = write_numbers(fact.numbers) or None
     told = {"nums": numbers, "login": fact.login or None, "logout": maybe_micros(fact.logout)}
-    return {**fact_key(user, fact.id), "v": SCHEMA, **told, "until": maybe_micros(fact.until)}
+    told["until"] = maybe_micros(fact.until)
+    if fact.stage is not None:
+        routes = json_text([to_plain(route) for route in fact.routes]) if fact.routes else None
+        told |= {"stage": fact.stage.value, "routes": routes}
+    return {**fact_key(user, fact.id), "v": SCHEMA, **told}
 
 
 def read_fact(item: Mapping[str, Any]) -> InboxItem:
@@ -147,6 +152,8 @@ def read_fact(item: Mapping[str, Any]) -> InboxItem:
         login=item.get("login", False),
         logout=maybe_moment(item.get("logout")),
         until=maybe_moment(item.get("until")),
+        stage=Stage(item["stage"]) if "stage" in item else None,
+        routes=tuple(to_record(Route, each) for each in json.loads(item.get("routes", "[]"))),
     )
 
 

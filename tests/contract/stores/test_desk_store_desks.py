@@ -9,14 +9,16 @@ from typing import TYPE_CHECKING
 import pytest
 from store_samples import NOON, a_fact, a_full_plan, at_once, new_user
 
-from chalicelib.core.desk import Desk, InboxItem, Plan
-from chalicelib.core.ids import JobNumber, UserId
+from chalicelib.core.desk import Desk, InboxItem, Plan, Route
+from chalicelib.core.ids import CollectionId, JobNumber, UserId
+from chalicelib.core.job import Stage
 from chalicelib.core.shards import WAKE_SHARDS, wake_shard
 
 if TYPE_CHECKING:
     from conftest import Stores
 
 SECOND = timedelta(seconds=1)
+A_ROUTE = Route(stage=Stage.STAGE_IN, source=CollectionId("lab"), destination=CollectionId("theta"))
 
 
 def desk_of(stores: Stores, user: UserId) -> Desk:
@@ -85,6 +87,8 @@ def test_the_inbox_gives_the_oldest_first_and_loses_only_what_is_discarded(store
     [
         InboxItem(id="1", login=True),
         InboxItem(id="1", logout=NOON),
+        InboxItem(id="1", numbers=(JobNumber(1001),), stage=Stage.STAGE_OUT),
+        InboxItem(id="1", numbers=(JobNumber(1001),), stage=Stage.STAGE_IN, routes=(A_ROUTE, A_ROUTE)),
         InboxItem(id="1", numbers=tuple(JobNumber(number) for number in range(1001, 2001))),
         InboxItem(id="1", numbers=(JobNumber(1005), JobNumber(1001), JobNumber(1002))),
     ],
