@@ -52,14 +52,12 @@ def _at(what: str, *calls: tuple[str, str]) -> Callable[[Place], bool]:
 _LOGINS = (("GET", "/login"), ("GET", "/callback"))
 _SHOWN: dict[Kind, Callable[[Place], bool]] = {
     Kind.STATE: _at("answer's Location", *_LOGINS),
-    Kind.NONCE: lambda place: _at("answer's Location", *_LOGINS)(place) or place.what == "item of a login attempt",
-    Kind.VERIFIER: lambda place: place.what == "item of a login attempt",
+    Kind.NONCE: _at("answer's Location", *_LOGINS),
     Kind.COOKIE: _at("answer's Set-Cookie", *_LOGINS, ("POST", "/logout")),
     Kind.DEVICE: _at("answer's body", ("POST", "/v1/device")),
     Kind.KEY: _at("answer's body", ("POST", "/v1/device/token"), ("POST", "/v1/keys"), ("POST", "/v1/sites")),
 }
-"""The places of each kind. A kind that is not here is shown nowhere. An attempt, which lives for ten minutes, keeps
-its nonce and its verifier: the one buys nothing without the other's code, and no code is ever stored."""
+"""The places of each kind. A kind that is not here is shown nowhere."""
 
 
 @dataclass(slots=True)

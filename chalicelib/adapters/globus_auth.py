@@ -45,7 +45,7 @@ class GlobusAuthorize:
     def __init__(self, client_id: str) -> None:
         self._client_id = client_id
 
-    def url(self, attempt: LoginAttempt, *, state: str, redirect_uri: str) -> str:
+    def url(self, attempt: LoginAttempt, *, state: str, verifier: str, nonce: str, redirect_uri: str) -> str:
         from globus_sdk import NativeAppAuthClient
 
         # The SDK's flow for native apps is the one that knows PKCE. The link is the same for our client; the
@@ -55,12 +55,10 @@ class GlobusAuthorize:
                 list(attempt.scopes),
                 redirect_uri=redirect_uri,
                 state=state,
-                verifier=attempt.verifier,
+                verifier=verifier,
                 refresh_tokens=True,
             )
-            return client.oauth2_get_authorize_url(
-                **_demands(attempt.request.session), query_params={"nonce": attempt.nonce}
-            )
+            return client.oauth2_get_authorize_url(**_demands(attempt.request.session), query_params={"nonce": nonce})
 
 
 class GlobusTokens:

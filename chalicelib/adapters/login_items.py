@@ -56,8 +56,6 @@ def attempt_item(attempt: LoginAttempt) -> Item:
         attempt.expires_at,
         {
             "browser_hash": attempt.browser_hash,
-            "verifier": attempt.verifier,
-            "nonce": attempt.nonce,
             "scopes": attempt.scopes,
             "expires_at": stamp(attempt.expires_at),
             "round": attempt.round,
@@ -83,8 +81,6 @@ def read_attempt(item: Item) -> LoginAttempt:
     return LoginAttempt(
         state_hash=_rest(read),
         browser_hash=read["browser_hash"],
-        verifier=read["verifier"],
-        nonce=read["nonce"],
         scopes=tuple(read["scopes"]),
         expires_at=moment(read["expires_at"]),
         round=read["round"],

@@ -11,7 +11,7 @@ import hashlib
 import hmac
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from urllib.parse import urlencode
 
@@ -39,6 +39,16 @@ def secret_text(entropy: bytes) -> str:
 def hashed(secret: str) -> str:
     """What is stored of a secret that somebody else holds."""
     return hashlib.sha256(secret.encode()).hexdigest()
+
+
+def verifier_of(browser_secret: str) -> str:
+    """An attempt's PKCE verifier (RFC 7636, 43 characters): who reads the table cannot buy with a stolen code."""
+    return secret_text(hmac.digest(browser_secret.encode(), b"verifier", "sha256"))
+
+
+def nonce_of(browser_secret: str) -> str:
+    """What the id token of an attempt has to repeat."""
+    return secret_text(hmac.digest(browser_secret.encode(), b"nonce", "sha256"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,12 +83,10 @@ class LoginRequest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoginAttempt:
-    """One sign-in under way. ``verifier`` and ``nonce`` go to the exchange and nowhere else."""
+    """One sign-in under way. Its PKCE verifier and its nonce follow from the browser's secret, and are not here."""
 
     state_hash: str
     browser_hash: str
-    verifier: str = field(repr=False)
-    nonce: str = field(repr=False)
     request: LoginRequest
     scopes: tuple[str, ...]
     expires_at: datetime

@@ -27,8 +27,10 @@ from chalicelib.core.logins import (
     csrf_token,
     hashed,
     lost_collections,
+    nonce_of,
     second_round,
     secret_text,
+    verifier_of,
 )
 from chalicelib.core.ports.auth import Authorize, Exchange, ExchangeRequest, Wake
 from chalicelib.core.ports.logins import LoginStore
@@ -84,19 +86,23 @@ class SignIn:
         return self._begin(self._with_device(request, now), now, already=profile.scopes if profile else ())
 
     def _begin(self, request: LoginRequest, now: datetime, *, already: tuple[str, ...], round: int = 1) -> Begun:
-        state, browser, verifier, nonce = (secret_text(self.entropy(32)) for _ in range(4))
+        state, browser = (secret_text(self.entropy(32)) for _ in range(2))
         attempt = LoginAttempt(
             state_hash=hashed(state),
             browser_hash=hashed(browser),
-            verifier=verifier,
-            nonce=nonce,
             request=request,
             scopes=scopes_to_ask(self._needing_consent(request.collections, already, now)),
             expires_at=now + ATTEMPT_LIFE,
             round=round,
         )
         self.store.put_attempt(attempt)
-        url = self.authorize.url(attempt, state=state, redirect_uri=self.redirect_uri)
+        url = self.authorize.url(
+            attempt,
+            state=state,
+            verifier=verifier_of(browser),
+            nonce=nonce_of(browser),
+            redirect_uri=self.redirect_uri,
+        )
         return Begun(url=url, state=state, browser_secret=browser)
 
     def _with_device(self, request: LoginRequest, now: datetime) -> LoginRequest:
@@ -139,7 +145,7 @@ class SignIn:
         attempt = self.store.take_attempt(hashed(answer.state), hashed(browser_secret))
         if attempt is None or now >= attempt.expires_at:
             raise SignInRefused(Refusal.EXPIRED, "This sign-in is unknown, used, or too old.")
-        signed_in = self._exchanged(attempt, answer)
+        signed_in = self._exchanged(attempt, answer, browser_secret)
         before = self.store.load_profile(signed_in.user)
         profile = _profile(signed_in, now)
         self.store.put_profile(profile)
@@ -153,13 +159,13 @@ class SignIn:
             more=self._more(attempt, profile, before, now),
         )
 
-    def _exchanged(self, attempt: LoginAttempt, answer: Answer) -> SignedIn:
+    def _exchanged(self, attempt: LoginAttempt, answer: Answer, browser_secret: str) -> SignedIn:
         if answer.error or not answer.code:
             raise _provider_said(answer.error, attempt.request)
         request = ExchangeRequest(
             code=answer.code,
-            verifier=attempt.verifier,
-            nonce=attempt.nonce,
+            verifier=verifier_of(browser_secret),
+            nonce=nonce_of(browser_secret),
             redirect_uri=self.redirect_uri,
             scopes=attempt.scopes,
             for_user=attempt.request.for_user,

@@ -23,7 +23,7 @@ from chalicelib.adapters.memory_tokens import MemorySeal, MemoryTokens
 from chalicelib.core.consent import LoginReason, SessionDemand
 from chalicelib.core.errors import FarSide, GrantRefused, LoginNeeded, Refusal, SignInRefused
 from chalicelib.core.ids import CollectionId, UserId
-from chalicelib.core.logins import LoginRequest, SignInPolicy, request_for
+from chalicelib.core.logins import LoginRequest, SignInPolicy, hashed, request_for
 from chalicelib.core.ports.auth import ClientCredentials
 from chalicelib.core.tokens import PURPOSE, AccessToken
 from chalicelib.service.exchange import Exchanging
@@ -239,9 +239,10 @@ def test_a_code_bought_with_another_verifier_is_refused(here: Deployment, browse
     begun = here.sign_in.begin(LoginRequest(), here.clock.now())
     back = dict(parse_qsl(urlsplit(browser.sign_in(begun.url, "ada@uni.example")).query))
     (attempt,) = here.logins._attempts.values()
-    here.logins.put_attempt(replace(attempt, verifier="another-verifier-of-the-right-length-0123456789"))
+    other = "another-browsers-secret-of-the-right-length-0123456789"
+    here.logins.put_attempt(replace(attempt, browser_hash=hashed(other)))
     with pytest.raises(SignInRefused) as refused:
-        here.sign_in.finish(Answer(state=back["state"], code=back["code"]), begun.browser_secret, here.clock.now())
+        here.sign_in.finish(Answer(state=back["state"], code=back["code"]), other, here.clock.now())
     assert (refused.value.why, refused.value.word) == (Refusal.PROVIDER, "invalid_grant")
 
 

@@ -26,8 +26,6 @@ store = pytest.fixture(params=each_store())(login_stores)
 ATTEMPT = LoginAttempt(
     state_hash="s" * 64,
     browser_hash="b" * 64,
-    verifier="v" * 43,
-    nonce="n" * 43,
     request=LoginRequest(
         collections=(CollectionId("c1"), CollectionId("c2")),
         session=SessionDemand(

@@ -77,8 +77,8 @@ class ScriptedAuth:
     before_answer: object = None
     count: int = 0
 
-    def url(self, attempt: LoginAttempt, *, state: str, redirect_uri: str) -> str:
-        return f"https://auth.test/authorize?state={state}&redirect_uri={redirect_uri}"
+    def url(self, attempt: LoginAttempt, *, state: str, verifier: str, nonce: str, redirect_uri: str) -> str:
+        return f"https://auth.test/authorize?state={state}&nonce={nonce}&redirect_uri={redirect_uri}"
 
     def tokens(self, refresh: str | None) -> PlainTokens:
         self.count += 1

@@ -25,8 +25,10 @@ from chalicelib.core.logins import (
     SignInPolicy,
     hashed,
     is_path,
+    nonce_of,
     read_request,
     request_for,
+    verifier_of,
 )
 from chalicelib.service.sign_in import Answer, Begun, Finished
 
@@ -75,7 +77,8 @@ def test_nothing_that_a_browser_keeps_secret_is_stored_in_the_clear(house: House
     begun = house.sign_in.begin(LoginRequest(), START)
     kept = repr(house.logins.__dict__)
     assert begun.state not in kept
-    assert begun.browser_secret not in kept
+    for secret in (begun.browser_secret, verifier_of(begun.browser_secret), nonce_of(begun.browser_secret)):
+        assert secret not in kept
     done = finish(house, begun)
     assert done.cookie not in repr(house.logins.__dict__)
 

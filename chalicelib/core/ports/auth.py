@@ -43,7 +43,7 @@ class CodeAnswer:
 class Authorize(Protocol):
     """Makes the address that a browser is sent to. Needs no secret."""
 
-    def url(self, attempt: LoginAttempt, *, state: str, redirect_uri: str) -> str:
+    def url(self, attempt: LoginAttempt, *, state: str, verifier: str, nonce: str, redirect_uri: str) -> str:
         """The authorize URL of this attempt: PKCE S256, nonce, offline access, the session demands."""
         ...
 
