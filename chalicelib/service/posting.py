@@ -3,8 +3,8 @@
 The order makes it whole or nothing, and safe to repeat:
 
 1. validate everything; nothing is written for a request with a fault;
-2. take numbers, check the caps (``service.allowance``), and put the posting under the idempotency key: it names
-   the numbers;
+2. take numbers, check the caps (``service.allowance``) and the places of outputs, and put the posting under the
+   idempotency key: it names the numbers;
 3. write for whom its jobs wait: the edges, and on each of those jobs that somebody waits for it;
 4. put each document and first status, if absent;
 5. note the places that outputs go to; a place that a live job writes to is a conflict. The rows come first, so
@@ -30,6 +30,7 @@ from chalicelib.core.holdings import Holding
 from chalicelib.core.ids import JobNumber, JobRef, SiteId
 from chalicelib.core.job import Job
 from chalicelib.core.keys import Caller
+from chalicelib.core.paths import Location
 from chalicelib.core.ports.bell import Bell
 from chalicelib.core.ports.clock import Clock
 from chalicelib.core.ports.jobs import Commit, Dependants, Jobs, Posting, Postings
@@ -64,6 +65,16 @@ class Posted:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """A request as it was read: its documents in order, the sites they name, and what they add to a user's jobs."""
+
+    raw: object
+    documents: Sequence[Document]
+    sites: Sequence[Site]
+    adds: Holding
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PostJobs:
     """Takes jobs on."""
 
@@ -92,7 +103,8 @@ class PostJobs:
         parents = self._check_parents(caller, documents, many=isinstance(raw, dict) and "jobs" in raw)
         now = self.clock.now()
         adds = Holding(jobs=len(documents), bytes=sum(document_size(document.raw) for document in documents))
-        posting, mine = self._begin(caller, raw, key, adds, [site for site in sites.values() if site], now)
+        asked = Asked(raw=raw, documents=documents, sites=[site for site in sites.values() if site], adds=adds)
+        posting, mine = self._begin(caller, asked, key, now)
         answer = tuple((number, doc.name) for number, doc in zip(posting.numbers, documents, strict=True))
         rows = [
             (first_status(doc, self._ref(caller, number), caller.username, index, posting.key, now), doc.raw)
@@ -153,27 +165,21 @@ class PostJobs:
             raise Invalid(tuple(faults))
         return found
 
-    def _begin(
-        self,
-        caller: Caller,
-        raw: object,
-        key: str | None,
-        adds: Holding,
-        sites: Sequence[Site],
-        now: datetime,
-    ) -> tuple[Posting, bool]:
+    def _begin(self, caller: Caller, asked: Asked, key: str | None, now: datetime) -> tuple[Posting, bool]:
         """Find the posting of this key or put one; the flag tells whether it is this request's own.
 
-        A request that a site's demands or a cap do not allow is refused here, before anything of it is stored.
+        A request that a site's demands, a cap or another job's outputs do not allow is refused here, before
+        anything of it is stored: who is refused again and again must not fill the table.
         """
         digest = secrets.token_hex(20) if key is None else key_digest(caller.user, "jobs", key)
-        body = body_digest(raw)
+        body = body_digest(asked.raw)
         posting = None if key is None else self.postings.find(caller.user, digest)
         mine = False
         if posting is None:
-            self.doors.check(caller, sites, now)
-            taken = self.postings.numbers(caller.user, adds.jobs)
-            self.allowance.check(caller.user, adds, taken.tally)
+            self.doors.check(caller, asked.sites, now)
+            taken = self.postings.numbers(caller.user, asked.adds.jobs)
+            self.allowance.check(caller.user, asked.adds, taken.tally)
+            self._check_targets(caller, taken.numbers, asked.documents, now)
             own = Posting(user=caller.user, key=digest, body=body, numbers=taken.numbers, started_at=now)
             posting = self.postings.begin(own)
             mine = posting.numbers == taken.numbers
@@ -182,23 +188,35 @@ class PostJobs:
             raise Invalid((fault,), code="idempotency-mismatch")
         return posting, mine
 
+    def _check_targets(
+        self, caller: Caller, numbers: Sequence[JobNumber], documents: Sequence[Document], now: datetime
+    ) -> None:
+        """Refuse an output that goes where another's of this request, or of a live job, goes. A job that comes in at
+        the same moment is met by the notes, which decide."""
+        wanted: dict[str, tuple[JobNumber, int, Location]] = {}
+        for index, (number, document) in enumerate(zip(numbers, documents, strict=True)):
+            for digest, (item, place) in contested(document, number, index).items():
+                if digest in wanted:
+                    raise _output_conflict(item, number, place, wanted[digest][0])
+                wanted[digest] = (number, item, place)
+        for digest, noted in self.postings.noted(caller.user, list(wanted)).items() if wanted else ():
+            if self._writes(caller, (), noted, now):
+                number, item, place = wanted[digest]
+                raise _output_conflict(item, number, place, noted)
+
     def _note_targets(self, caller: Caller, posting: Posting, documents: Sequence[Document], now: datetime) -> None:
         """Note where outputs go, and refuse two live jobs that would write to the same place."""
         for index, (number, document) in enumerate(zip(posting.numbers, documents, strict=True)):
             for digest, (item, place) in contested(document, number, index).items():
                 noted = self.postings.claim_target(caller.user, digest, number, None)
-                if noted != number and not self._writes(caller, posting, noted, now):
+                if noted != number and not self._writes(caller, posting.numbers, noted, now):
                     noted = self.postings.claim_target(caller.user, digest, number, noted)
                 if noted != number:
-                    raise Conflict(
-                        "output-conflict",
-                        f"stage_out item {item} of job {number} goes to {place}, and so does an output of job {noted}; "
-                        "put {id} in the target, or say merge: true on both",
-                    )
+                    raise _output_conflict(item, number, place, noted)
 
-    def _writes(self, caller: Caller, posting: Posting, number: JobNumber, now: datetime) -> bool:
+    def _writes(self, caller: Caller, ours: Sequence[JobNumber], number: JobNumber, now: datetime) -> bool:
         """Whether a noted job is live, or about to be: of this request, or of one that is being answered."""
-        if number in posting.numbers:
+        if number in ours:
             return True
         job = self.jobs.get(self._ref(caller, number))
         if job is None or job.state.final:
@@ -207,3 +225,11 @@ class PostJobs:
             return True
         found = self.postings.find(caller.user, job.posted)
         return found is not None and (found.committed or now - found.started_at < IN_FLIGHT)
+
+
+def _output_conflict(item: int, number: JobNumber, place: Location, other: JobNumber) -> Conflict:
+    return Conflict(
+        "output-conflict",
+        f"stage_out item {item} of job {number} goes to {place}, and so does an output of job {other}; "
+        "put {id} in the target, or say merge: true on both",
+    )

@@ -197,6 +197,22 @@ def test_posts_at_once_do_not_slip_past_the_cap_together() -> None:
     assert len([job for job in house.committed() if not job.state.final]) == 6
 
 
+def test_a_request_whose_output_is_taken_leaves_nothing_behind_however_often_it_is_sent() -> None:
+    house = a_house()
+    target = {"source": "out/", "target": a_document()["stage_out"][0]["target"].replace("{id}", "same")}
+    house.post(a_document("one", stage_out=[target]))
+    kept = (len(house.rows.jobs), len(house.rows.documents), len(house.rows.postings), len(house.rows.targets))
+    for documents in ([a_document("two", stage_out=[target])], [a_document("x"), a_document("y", stage_out=[target])]):
+        for key in (None, "k"):
+            with pytest.raises(Conflict, match="output of job 1001"):
+                house.post(*documents, key=key)
+    other = {**target, "target": target["target"].replace("same", "other")}
+    with pytest.raises(Conflict, match="output of job"):
+        house.post(a_document("a", stage_out=[other]), a_document("b", stage_out=[other]))
+    left = (len(house.rows.jobs), len(house.rows.documents), len(house.rows.postings), len(house.rows.targets))
+    assert left == kept
+
+
 def test_an_output_that_is_taken_does_not_use_up_the_cap() -> None:
     house = a_house(jobs=3)
     target = {"source": "out/", "target": a_document()["stage_out"][0]["target"].replace("{id}", "same")}

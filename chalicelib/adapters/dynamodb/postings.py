@@ -103,6 +103,10 @@ class PostingTable:
         failed = self._table.transact([commit, *told])
         return Commit.DONE if not failed else Commit.ALREADY if 0 in failed else Commit.FULL
 
+    def noted(self, user: UserId, targets: Sequence[str]) -> Mapping[str, JobNumber]:
+        found = self._table.get_many([key(user, f"O#{target}") for target in targets])
+        return {item["sk"].partition("#")[2]: JobNumber(item["num"]) for item in found}
+
     def claim_target(self, user: UserId, target: str, number: JobNumber, instead_of: JobNumber | None) -> JobNumber:
         # Nobody writes there, or this job itself does, or one of which the caller knows that it no longer will.
         free = Piece(

@@ -145,6 +145,11 @@ class MemoryPostings:
                 self._rows.put_fact(posting.user, fact, now)
             return Commit.DONE
 
+    def noted(self, user: UserId, targets: Sequence[str]) -> Mapping[str, JobNumber]:
+        with self._rows.lock:
+            found = {target: self._rows.targets.get((user, target)) for target in targets}
+        return {target: number for target, number in found.items() if number is not None}
+
     def claim_target(self, user: UserId, target: str, number: JobNumber, instead_of: JobNumber | None) -> JobNumber:
         with self._rows.writing():
             noted = self._rows.targets.get((user, target), number)

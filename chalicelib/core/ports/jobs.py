@@ -170,6 +170,10 @@ class Postings(Protocol):
         """Mark the posting committed, put the inbox item, wake the desk and raise its tally, in one transaction."""
         ...
 
+    def noted(self, user: UserId, targets: Sequence[str]) -> Mapping[str, JobNumber]:
+        """Return which job is noted as writing to these targets, for those of which one is."""
+        ...
+
     def claim_target(self, user: UserId, target: str, number: JobNumber, instead_of: JobNumber | None) -> JobNumber:
         """Note that job ``number`` writes to ``target`` (a digest), if nobody or ``instead_of`` is noted.
 

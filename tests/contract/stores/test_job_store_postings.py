@@ -132,6 +132,16 @@ def test_a_target_belongs_to_the_job_that_is_noted_until_another_is_named_instea
     assert stores.postings.claim_target(new_user(), "t", third, None) == third
 
 
+def test_the_noted_writers_of_targets_are_told_and_looking_notes_nobody(stores: Stores) -> None:
+    user, targets = new_user(), [f"t{n}" for n in range(120)]
+    assert stores.postings.noted(user, targets) == {}
+    for number, target in enumerate(targets[:110], start=1001):
+        stores.postings.claim_target(user, target, JobNumber(number), None)
+    noted = stores.postings.noted(user, targets)
+    assert noted == {target: JobNumber(number) for number, target in enumerate(targets[:110], start=1001)}
+    assert stores.postings.noted(new_user(), targets) == {}
+
+
 def test_of_many_who_claim_a_target_at_once_all_are_told_the_same(stores: Stores) -> None:
     user = new_user()
     claims = [JobNumber(number) for number in range(1001, 1009)]
