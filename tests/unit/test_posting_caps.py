@@ -173,6 +173,24 @@ def test_a_post_that_is_completed_late_is_counted_though_a_count_had_passed_it_o
     assert held(house).jobs == 3
 
 
+def test_a_job_that_comes_alive_again_is_counted_and_later_counts_see_it() -> None:
+    house = a_house(jobs=3)
+    numbers = house.post(*[a_document(f"j{n}") for n in range(3)])
+    end(house, *numbers[:2])
+    house.clock.turn(minutes=2)
+    house.post(a_document("four"))
+    assert (held(house).jobs, house.desk().first_live) == (2, numbers[2])
+    allowance = house.post_jobs.allowance
+    allowance.take(ADA.user, Holding(jobs=1, bytes=10), numbers[0])
+    assert (held(house).jobs, house.desk().first_live) == (3, numbers[0])
+    again = replace(house.job(numbers[0]), state=State.STAGED)
+    with house.rows.writing():
+        house.rows.put_job(JobRow(again, None))
+    house.clock.turn(minutes=2)
+    with pytest.raises(TooMany, match="You have 3 live jobs"):
+        allowance.take(ADA.user, Holding(jobs=1, bytes=10), numbers[1])
+
+
 def test_one_users_jobs_are_not_anothers() -> None:
     house = a_house(jobs=1)
     house.post(a_document())

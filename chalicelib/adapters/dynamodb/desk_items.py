@@ -100,17 +100,12 @@ def _wake(user: UserId, now: datetime) -> Piece:
 
 
 def keep_tally(table: Table, user: UserId, tally: Tally, was: Tally) -> Write:
-    """Store a tally that comes of a count over the one that was read."""
-    assert tally.counted_at is not None, "it comes of a count"
-    change = Piece(
-        "SET #live_jobs = :jobs, #live_bytes = :bytes, #counted_at = :counted, #first_live = :first",
-        {
-            "jobs": tally.holding.jobs,
-            "bytes": tally.holding.bytes,
-            "counted": micros(tally.counted_at),
-            "first": tally.first,
-        },
-    )
+    """Store a tally over the one that was read."""
+    values = {"jobs": tally.holding.jobs, "bytes": tally.holding.bytes, "first": tally.first}
+    change = Piece("SET #live_jobs = :jobs, #live_bytes = :bytes, #first_live = :first", values)
+    if tally.counted_at is not None:
+        counted = {**values, "counted": micros(tally.counted_at)}
+        change = Piece(f"{change.text}, #counted_at = :counted", counted)
     # What was counted is the whole truth only if no POST was committed, and nobody else counted, meanwhile.
     return table.update(
         desk_key(user),

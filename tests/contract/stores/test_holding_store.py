@@ -99,6 +99,16 @@ def test_a_tally_is_replaced_only_as_it_was_read(stores: Stores) -> None:
     assert stores.holdings.tally(user).holding == Holding(jobs=3, bytes=30)
 
 
+def test_a_tally_can_be_raised_before_anybody_has_counted(stores: Stores) -> None:
+    user = new_user()
+    assert commit(stores, user, 1001) is Commit.DONE
+    was = stores.holdings.tally(user)
+    more = replace(was, holding=was.holding + Holding(jobs=1, bytes=5))
+    assert stores.holdings.keep(user, more, was=was)
+    assert stores.holdings.tally(user) == more
+    assert not stores.holdings.keep(user, more, was=was)
+
+
 def test_jobs_that_a_count_passed_over_are_not_committed_unseen(stores: Stores) -> None:
     user = new_user()
     assert commit(stores, user, 1005) is Commit.DONE
