@@ -195,13 +195,13 @@ class PostJobs:
         the same moment is met by the notes, which decide."""
         wanted: dict[str, tuple[JobNumber, int, Location]] = {}
         for index, (number, document) in enumerate(zip(numbers, documents, strict=True)):
-            for digest, (item, place) in contested(document, number, index).items():
-                if digest in wanted:
-                    raise _output_conflict(item, number, place, wanted[digest][0])
-                wanted[digest] = (number, item, place)
-        for digest, noted in self.postings.noted(caller.user, list(wanted)).items() if wanted else ():
+            for target, (item, place) in contested(document, number, index).items():
+                if target in wanted:
+                    raise _output_conflict(item, number, place, wanted[target][0])
+                wanted[target] = (number, item, place)
+        for target, noted in self.postings.noted(caller.user, list(wanted)).items() if wanted else ():
             if self._writes(caller, (), noted, now):
-                number, item, place = wanted[digest]
+                number, item, place = wanted[target]
                 raise _output_conflict(item, number, place, noted)
 
     def _note_targets(self, caller: Caller, posting: Posting, documents: Sequence[Document], now: datetime) -> None:
