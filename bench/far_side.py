@@ -13,7 +13,8 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from chalicelib.core.batch import Batch, Movement
-from chalicelib.core.ids import SubmissionId, TaskId
+from chalicelib.core.consent import CollectionFacts
+from chalicelib.core.ids import CollectionId, SubmissionId, TaskId
 from chalicelib.core.ports.clock import Clock
 from chalicelib.core.ports.transfer import Skip, Task, TaskEvent, TaskStatus
 from chalicelib.core.tokens import AccessToken
@@ -93,6 +94,10 @@ class FarSide:
     def errors(self, token: AccessToken, task: TaskId) -> Sequence[TaskEvent]:
         self._spend("errors", self.call_seconds)
         return ()
+
+    def facts(self, token: AccessToken, collection: CollectionId) -> CollectionFacts:
+        self._spend("facts", self.call_seconds)
+        return CollectionFacts(id=collection, entity_type="GCSv5_guest_collection")
 
     def _seen(self, task: _Running) -> Task:
         over = self.clock.now() >= task.ends_at

@@ -166,6 +166,8 @@ class House:
         )
         self.syncing = replace(services.syncing, queue=stores.queue)
         passing = replace(services.reconciler.passing, submissions=globus, tasks=globus)
+        known = replace(passing.watching.known, endpoints=globus)
+        passing = replace(passing, watching=replace(passing.watching, known=known))
         self.reconciler = replace(services.reconciler, passing=passing)
         mount = Mount(collection=SCRATCH, path="/scratch/", directory="/lus/scratch/")
         # Every user of a bench bears one username: the list of a site's users is none of what is measured.

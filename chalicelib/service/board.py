@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
@@ -20,7 +20,7 @@ from chalicelib.core.ports.jobs import Jobs
 from chalicelib.core.ports.places import Sites
 from chalicelib.core.ports.transfer import Submissions, Tasks
 from chalicelib.core.sites import Site
-from chalicelib.service.changing import Step, change
+from chalicelib.service.changing import Decide, Step, change, change_many
 
 
 class ClaimLost(Exception):
@@ -138,6 +138,12 @@ class Shelf:
         changed = change(self.jobs_port, job, decide, self.now())
         if changed is not None:
             self.jobs[changed.ref.number] = changed
+        return changed
+
+    def change_many(self, wanted: Sequence[tuple[Job, Decide]]) -> list[Job | None]:
+        """As ``change``, of many jobs at a time, each by itself; a job stands in ``wanted`` once."""
+        changed = change_many(self.jobs_port, wanted, self.now())
+        self.jobs.update({job.ref.number: job for job in changed if job is not None})
         return changed
 
     def apply(self, job: Job, *steps: Step) -> Job | None:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar
 
 from chalicelib.core.desk import InboxItem
 from chalicelib.core.errors import FarSide
@@ -28,7 +28,17 @@ class Step:
     detail: Mapping[str, Any] | None = None
 
 
+TOGETHER = 100
+"""Statuses that are changed at a time: so many are soon written, and then time and claim are looked at again."""
+
+Some = TypeVar("Some")
 Decide = Callable[[Job], tuple[Step, ...]]
+
+
+def in_turns(many: Sequence[Some]) -> Iterator[Sequence[Some]]:
+    """Cut a long list into parts that are changed at a time."""
+    for start in range(0, len(many), TOGETHER):
+        yield many[start : start + TOGETHER]
 
 
 def walk(job: Job, steps: tuple[Step, ...], now: datetime, *, settle: bool = True) -> tuple[Job, tuple[Tale, ...]]:
@@ -51,14 +61,20 @@ def change_many(
 
     :returns: for each what ``change`` would have.
     """
-    after = [(job, *walk(job, decide(job), now, settle=settle)) for job, decide in wanted]
-    changed = [place for place, (job, now_is, _) in enumerate(after) if now_is is not job]
-    saves = [Save(job=after[at][1], was=after[at][0].version, tales=after[at][2]) for at in changed]
-    found: list[Job | None] = [now_is for _, now_is, _ in after]
-    for at, saved in zip(changed, jobs.save_many(saves) if saves else (), strict=True):
-        if not saved:
-            again = jobs.get(after[at][0].ref)
-            found[at] = None if again is None else change(jobs, again, wanted[at][1], now, settle=settle)
+    after = [walk(job, decide(job), now, settle=settle) for job, decide in wanted]
+    found: list[Job | None] = [changed for changed, _ in after]
+    saves: dict[int, Save] = {}
+    alone: list[int] = []
+    for place, ((job, _), (changed, tales)) in enumerate(zip(wanted, after, strict=True)):
+        if changed is not job and _end(job, changed) is None:
+            saves[place] = Save(job=changed, was=job.version, tales=tales)
+        elif changed is not job:
+            alone.append(place)  # it goes with a fact of its own
+    saved = jobs.save_many(list(saves.values())) if saves else ()
+    for place in (*alone, *(place for place, done in zip(saves, saved, strict=True) if not done)):
+        job, decide = wanted[place]
+        again = job if place in alone else jobs.get(job.ref)
+        found[place] = None if again is None else change(jobs, again, decide, now, settle=settle)
     return found
 
 

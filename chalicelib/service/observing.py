@@ -7,6 +7,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
+from functools import partial
 
 from chalicelib.core.batch import Batch, Member
 from chalicelib.core.consent import LoginReason
@@ -16,7 +17,7 @@ from chalicelib.core.errors import FarSide, LoginNeeded
 from chalicelib.core.events import LegsSettled
 from chalicelib.core.globus_codes import INACTIVE, Verdict, lasting, verdict, waits_for_user
 from chalicelib.core.ids import JobNumber, TaskId
-from chalicelib.core.job import Leg, LegStatus, Stage
+from chalicelib.core.job import Job, Leg, LegStatus, Stage
 from chalicelib.core.polling import LONGEST_PATIENCE, try_for_space
 from chalicelib.core.ports.transfer import Task, TaskEvent, TaskStatus
 from chalicelib.core.progress import abandoned_by, plannable
@@ -36,7 +37,7 @@ from chalicelib.core.settling import (
 from chalicelib.core.tokens import AccessToken
 from chalicelib.service import fresh
 from chalicelib.service.board import Turn
-from chalicelib.service.changing import Step
+from chalicelib.service.changing import Step, in_turns
 from chalicelib.service.submitting import UNAUTHORIZED, dissolve, put_off
 
 log = logging.getLogger(__name__)
@@ -187,15 +188,11 @@ def _settle(turn: Turn, token: AccessToken, live: LiveBatch, task: Task) -> None
     waits = None if full is None else () if full.since < turn.clock.now() else (full.words,)
     for member, settled in _results(turn, token, live, task, batch, aboard, told, full).items():
         results[member.number][member.item] = settled
-    again = []
-    for number in batch.numbers():
+    for some in in_turns(batch.numbers()):
         turn.check_time()
-        job = turn.shelf.jobs[number]
-        own = results.get(number)
-        if own is not None:
-            job = turn.shelf.apply(job, _settling(live, task, own, waits)) or job
-        if plannable(job):
-            again.append(number)
+        steps = [(turn.shelf.jobs[n], _settling(live, task, results[n], waits)) for n in some if n in results]
+        turn.shelf.change_many([(job, partial(_only, step)) for job, step in steps])
+    again = [number for number in batch.numbers() if plannable(turn.shelf.jobs[number])]
     if again:
         now = turn.clock.now()
         turn.desks.record(turn.board.user, fresh.inbox_item(now, tuple(again)), now)
@@ -263,6 +260,10 @@ def _moved(turn: Turn, token: AccessToken, live: LiveBatch, task: Task) -> Seque
         if fault.transient or fault.status == UNAUTHORIZED:
             raise
         return ()
+
+
+def _only(step: Step, job: Job) -> tuple[Step, ...]:
+    return (step,)
 
 
 def _settling(live: LiveBatch, task: Task, own: Mapping[int, Settled], waits: tuple[str, ...] | None) -> Step:

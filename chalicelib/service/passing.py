@@ -29,6 +29,7 @@ from chalicelib.core.ports.transfer import Submissions, Tasks
 from chalicelib.core.progress import due, plannable, stage_of
 from chalicelib.core.tokens import AccessToken
 from chalicelib.service.board import Board, OutOfTime, Shelf, Turn
+from chalicelib.service.changing import in_turns
 from chalicelib.service.depending import settle_dependencies
 from chalicelib.service.inbox import MOST_LISTED, Inbox, inbox_of
 from chalicelib.service.observing import observe, withdraw
@@ -96,10 +97,9 @@ class Passing:
         shelf.load(inbox.named(), board.live())
         drop_unfrozen(turn)
         settle_dependencies(turn, self.jobs, self.dependants)
-        for job in list(shelf.jobs.values()):
+        for some in in_turns([job for job in shelf.jobs.values() if due(job) is not None]):
             turn.check_time()
-            if due(job) is not None:
-                shelf.apply(job)
+            shelf.change_many([(job, lambda _: ()) for job in some])
         watch = board.plan.watch
         near = watch is not None and (signed_in or (watch.at is not None and watch.at <= self.clock.now()))
         waits = bool(inbox.backlog) or any(plannable(job) for job in shelf.jobs.values())

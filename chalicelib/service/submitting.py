@@ -18,6 +18,7 @@ import logging
 from collections.abc import Iterable
 from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 
 from chalicelib.core.batch import Batch, Member, by_number, label
 from chalicelib.core.desk import LiveBatch, Look
@@ -34,7 +35,7 @@ from chalicelib.core.progress import plannable, stage_of
 from chalicelib.core.tokens import AccessToken
 from chalicelib.service import fresh
 from chalicelib.service.board import Turn
-from chalicelib.service.changing import Step
+from chalicelib.service.changing import Step, in_turns
 
 log = logging.getLogger(__name__)
 
@@ -141,15 +142,16 @@ def dissolve(turn: Turn, live: LiveBatch, numbers: Iterable[JobNumber]) -> None:
 
 def _claim(turn: Turn, batch: BatchId, members: list[Member]) -> Iterable[Member]:
     """Claim each job's items; those of a job that has changed its mind meanwhile drop out."""
-    for number, items in by_number(members).items():
 
-        def decide(job: Job, items: frozenset[int] = items) -> tuple[Step, ...]:
-            free = items & {leg.item for leg in job.pending}
-            return (Step(event=LegsClaimed(batch=batch, items=frozenset(free))),) if free and plannable(job) else ()
+    def claim(items: frozenset[int], job: Job) -> tuple[Step, ...]:
+        free = items & {leg.item for leg in job.pending}
+        return (Step(event=LegsClaimed(batch=batch, items=frozenset(free))),) if free and plannable(job) else ()
 
-        job = turn.shelf.change(turn.shelf.jobs[number], decide)
-        if job is not None:
-            yield from (Member(number, leg.item, job.revision) for leg in job.legs if leg.batch == batch)
+    wanted = by_number(members)
+    for some in in_turns(list(wanted)):
+        changed = turn.shelf.change_many([(turn.shelf.jobs[n], partial(claim, wanted[n])) for n in some])
+        for job in (job for job in changed if job is not None):
+            yield from (Member(job.ref.number, leg.item, job.revision) for leg in job.legs if leg.batch == batch)
 
 
 def _post(turn: Turn, token: AccessToken, live: LiveBatch, batch: Batch) -> None:
