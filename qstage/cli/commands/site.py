@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import sys
 from collections.abc import Callable
 from dataclasses import replace
@@ -13,6 +14,7 @@ from typing import Any
 import click
 
 from qstage.cli import show
+from qstage.cli.agent_lines import agent_lines
 from qstage.cli.session import connect
 from qstage.cli.settings import load, save
 from qstage.cli.trouble import Refused
@@ -63,6 +65,7 @@ def demanding(command: Callable[..., None]) -> Callable[..., None]:
 @click.option("--user", "users", multiple=True, metavar="USER", help="Who else may use it.")
 @demanding
 @click.option("--token-file", type=click.Path(path_type=Path), help="Write the agent's token here, mode 0600.")
+@click.option("--json", "as_json", is_flag=True, help="Print the site, without its token, as JSON: needs --token-file.")
 def create(
     file: Path | None,
     site_id: str | None,
@@ -78,8 +81,15 @@ def create(
     demand_signed_in_within: int | None,
     demand_key_life: int | None,
     token_file: Path | None,
+    as_json: bool,
 ) -> None:
-    """Register a site, from a JSON document or by options. The agent's token is shown this once."""
+    """Register a site, from a JSON document or by options. The agent's token is shown this once.
+
+    Without --token-file the token, and nothing else, is printed on standard output; how to keep the agent running,
+    from cron, scrontab or systemd, is told on standard error.
+    """
+    if as_json and token_file is None:
+        raise Refused("--json needs --token-file: a token is shown once, and is no part of the site")
     settings = load()
     document = _read(file) if file else {}
     given: dict[str, Any] = {
@@ -98,10 +108,15 @@ def create(
         click.echo(f"site {done.site.id} was registered by an earlier request; its token was shown then", err=True)
         return
     if token_file is None:
+        click.echo(f"site {done.site.id} registered; this is its agent's token, shown this once:", err=True)
         click.echo(done.agent_token.reveal())
-        return
-    _write_token(token_file, done.agent_token.reveal())
-    click.echo(f"site {done.site.id} registered; its agent's token is in {token_file}")
+    else:
+        _write_token(token_file, done.agent_token.reveal())
+        click.echo(f"site {done.site.id} registered; its agent's token is in {token_file}", err=as_json)
+    if as_json:
+        show.json_out(done.site.raw)
+    qstage = shutil.which("qstage") or "qstage"
+    click.echo(agent_lines(done.site.id, qstage=qstage, config=f"~/.config/qstage/{done.site.id}.toml"), err=True)
 
 
 @site.command()
@@ -165,6 +180,24 @@ def use(site_id: str, longest: int | None) -> None:
     settings = load()
     limits = {**settings.longest, **({} if longest is None else {site_id: longest})}
     save(replace(settings, site=site_id, longest=limits))
+
+
+@site.command("test")
+@click.argument("site_id", metavar="ID")
+@click.option("--queue", help="Queue to test in.")
+@click.option("--account", help="Account to test under.")
+@click.option("--minutes", type=click.IntRange(min=1), default=10, show_default=True, help="Walltime of each job.")
+@click.option("--timeout", type=float, default=1800.0, show_default=True, help="Seconds after which to give up.")
+def test_site(site_id: str, queue: str | None, account: str | None, minutes: int, timeout: float) -> int:
+    """Prove a site by two small jobs: its agent and policy, its scheduler, its collections and their mappings.
+
+    One job writes through the file system what Globus must find at the collection; the other reads through the
+    file system what Globus brought, and deletes it there.
+    """
+    from qstage.cli.site_trial import run_trial
+
+    asked = {"duration": minutes * 60, "queue_name": queue, "account": account}
+    return run_trial(connect(), site_id, {name: value for name, value in asked.items() if value}, timeout)
 
 
 def _read(file: Path) -> dict[str, Any]:
