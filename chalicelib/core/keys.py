@@ -29,6 +29,8 @@ USUAL_LIFE = timedelta(days=30)
 LONGEST_DAYS = 366
 AGENT_LIFE = timedelta(days=365)
 """How long an agent's token lasts. It opens one site's sync and nothing else."""
+MOST_KEYS = 100
+"""Keys of one user that are good at the same time, made by programs; each terminal's was approved by hand."""
 TOUCH = timedelta(hours=1)
 """``last_used_at`` is coarse on purpose: a write for each request would double their cost."""
 

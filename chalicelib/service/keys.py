@@ -7,11 +7,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from chalicelib.core.errors import Conflict, Fault, Forbidden, Invalid, NotFound
+from chalicelib.core.errors import Conflict, Fault, Forbidden, Invalid, NotFound, TooMany
 from chalicelib.core.ids import UserId
 from chalicelib.core.keys import (
     ADMIN,
     LONGEST_DAYS,
+    MOST_KEYS,
     ApiKey,
     Caller,
     KeyKind,
@@ -91,10 +92,16 @@ class Keys:
                 return Minted(key=None, record=stored)
 
     def create(self, caller: Caller, ask: KeyAsk, now: datetime, idempotency_key: str | None) -> Minted:
-        """Make a key for the caller. The id follows from the Idempotency-Key, so a repeat finds the first."""
+        """Make a key for the caller. The id follows from the Idempotency-Key, so a repeat finds the first.
+
+        Raises Forbidden, Invalid, and TooMany beyond ``MOST_KEYS``.
+        """
         caller.require(ADMIN)
         if faults := ask.faults(caller):
             raise Invalid(tuple(faults))
+        repeatable = _repeatable_id(caller.user, idempotency_key)
+        if repeatable is None or self.store.load_key(repeatable) is None:
+            self._check_room(caller.user, now)
         minted = self.mint(
             user=caller.user,
             username=caller.username,
@@ -102,11 +109,19 @@ class Keys:
             scopes=frozenset(ask.scopes),
             life=timedelta(days=ask.days),
             now=now,
-            id=_repeatable_id(caller.user, idempotency_key),
+            id=repeatable,
         )
         if minted.key is None:
             _check_same(minted.record, caller, ask)
         return minted
+
+    def _check_room(self, user: UserId, now: datetime) -> None:
+        good = sum(key.kind is KeyKind.KEY and now < key.expires_at for key in self.store.keys_of(user))
+        if good >= MOST_KEYS:
+            raise TooMany(
+                f"You have {good} keys that are good; {MOST_KEYS} are the most. Revoke some: qstage keys revoke ID.",
+                code="too-many-keys",
+            )
 
     def list(self, caller: Caller) -> Sequence[KeyRecord]:
         """The caller's own keys and agents' tokens, newest first; the expired ones too, until they are tidied."""

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from chalicelib.core.errors import Conflict, Forbidden, NotFound
+from chalicelib.core.errors import Conflict, Forbidden, NotFound, TooMany
 from chalicelib.core.ids import SiteId
 from chalicelib.core.keys import AGENT_LIFE, Caller, KeyKind, site_scope
 from chalicelib.core.ports.clock import Clock
@@ -14,6 +14,9 @@ from chalicelib.core.ports.places import Sites
 from chalicelib.core.posting import key_digest
 from chalicelib.core.sites import Site, changed_site, read_site
 from chalicelib.service.keys import Keys
+
+MOST_SITES = 20
+"""Sites of one owner."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,6 +42,7 @@ class ManageSites:
         """
         now = self.clock.now()
         wanted = read_site(raw, caller.user, now)
+        self._check_room(caller, wanted.id)
         stored = self.sites.put(wanted)
         repeat = stored != wanted
         if repeat and not (key is not None and _same(stored, wanted)):
@@ -54,6 +58,13 @@ class ManageSites:
             id=None if key is None else _token_id(caller, key),
         )
         return Registered(site=stored, token=None if minted.key is None else minted.key.reveal())
+
+    def _check_room(self, caller: Caller, name: SiteId) -> None:
+        """Everybody's listing reads every site, so nobody may make them without end."""
+        sites = self.sites.list()
+        owned = sum(site.owner == caller.user for site in sites)
+        if owned >= MOST_SITES and all(site.id != name for site in sites):
+            raise TooMany(f"You own {owned} sites; {MOST_SITES} are the most.", code="too-many-sites")
 
     def show(self, caller: Caller, name: SiteId) -> Site:
         """One site that the caller may use."""

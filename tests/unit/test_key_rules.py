@@ -8,9 +8,9 @@ from datetime import timedelta
 import pytest
 from login_house import ADA, BOB, START, House, caller
 
-from chalicelib.core.errors import Forbidden, Invalid, NotFound, Unauthenticated
+from chalicelib.core.errors import Forbidden, Invalid, NotFound, TooMany, Unauthenticated
 from chalicelib.core.ids import SiteId
-from chalicelib.core.keys import AGENT_LIFE, KeyKind, new_key, parse_key, site_scope
+from chalicelib.core.keys import AGENT_LIFE, MOST_KEYS, KeyKind, new_key, parse_key, site_scope
 from chalicelib.service.keys import KeyAsk
 
 ASK = KeyAsk(name="laptop", scopes=("jobs",), days=30)
@@ -143,3 +143,16 @@ def test_a_key_may_end_itself_and_no_other_without_admin(house: House) -> None:
         house.keys.revoke(me, other)
     house.keys.revoke(me, me.key_id)
     assert [record.id for record in house.logins.keys_of(ADA)] == [other]
+
+
+def test_a_user_has_so_many_good_keys_and_no_more(house: House) -> None:
+    admin = caller(ADA, "admin")
+    ask = KeyAsk(name="ci", scopes=("read",), days=7)
+    for number in range(MOST_KEYS):
+        house.keys.create(admin, ask, START, f"key {number}")
+    with pytest.raises(TooMany, match=f"You have {MOST_KEYS} keys that are good; {MOST_KEYS} are the most"):
+        house.keys.create(admin, ask, START, "one more")
+    assert house.keys.create(admin, ask, START, "key 0").key is None, "a repeat makes nothing"
+    house.keys.create(caller(BOB, "admin"), ask, START, None)
+    later = START + timedelta(days=7)
+    assert house.keys.create(admin, ask, later, None).key is not None, "the others are over"

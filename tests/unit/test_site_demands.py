@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -14,7 +15,7 @@ from loop_house import ADA, BOB, THETA, House, a_caller, a_document
 
 from chalicelib.api import jobs as job_routes
 from chalicelib.api import sites as site_routes
-from chalicelib.core.errors import Conflict, Forbidden, Invalid, LoginNeeded, NotFound
+from chalicelib.core.errors import Conflict, Forbidden, Invalid, LoginNeeded, NotFound, TooMany
 from chalicelib.core.ids import SiteId, UserId
 from chalicelib.core.keys import Caller
 from chalicelib.core.logins import Profile
@@ -23,7 +24,8 @@ from chalicelib.core.sessions import Authentication, Session
 from chalicelib.core.site_demands import Demands
 from chalicelib.core.sites import changed_site, read_site
 from chalicelib.service.doors import Doors
-from chalicelib.service.sites import ManageSites
+from chalicelib.service.keys import Keys
+from chalicelib.service.sites import MOST_SITES, ManageSites
 
 STRICT = Demands(domains=("alcf.anl.gov",), mfa=True, signed_in_within=60)
 
@@ -368,3 +370,16 @@ def test_doors_ask_for_all_that_was_consented_to(house: House) -> None:
     site = house.sites.get(THETA)
     waits = Doors(profiles=house.logins).waits(ADA.user, [site], house.clock.now())
     assert waits[THETA].collections == (collection,)
+
+
+def test_an_owner_has_so_many_sites_and_no_more(house: House) -> None:
+    keys = Keys(store=house.logins, entropy=secrets.token_bytes)
+    sites = ManageSites(sites=house.sites, keys=keys, clock=house.clock)
+    for number in range(MOST_SITES - 1):
+        sites.register(ADA, {**DOCUMENT, "id": f"site-{number}"}, None)
+    with pytest.raises(TooMany, match=f"You own {MOST_SITES} sites"):
+        sites.register(ADA, {**DOCUMENT, "id": "one-more"}, None)
+    house.clock.turn(seconds=1)
+    with pytest.raises(Conflict):
+        sites.register(ADA, {**DOCUMENT, "id": "site-0"}, None)
+    assert sites.register(BOB, {**DOCUMENT, "id": "one-more"}, None).token is not None
