@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from chalicelib.core.ports.jobs import Dependants, Jobs, Postings
     from chalicelib.core.ports.places import Collections, Sites
     from chalicelib.service.access import Access
+    from chalicelib.service.allowance import Allowance
     from chalicelib.service.bearers import Inspecting, KnownBearers
     from chalicelib.service.device import Devices
     from chalicelib.service.doors import Doors
@@ -128,18 +129,14 @@ class Services:
 
     @cached_property
     def post_jobs(self) -> PostJobs:
-        from chalicelib.adapters.dynamodb.holdings import HoldingTable
-        from chalicelib.core.holdings import Caps
-        from chalicelib.service.allowance import Allowance
         from chalicelib.service.posting import PostJobs
 
-        caps = Caps(jobs=self._settings.most_live_jobs, bytes=self._settings.most_live_bytes)
         return PostJobs(
             jobs=self._jobs,
             dependants=self._dependants,
             postings=self._postings,
             sites=self._sites,
-            allowance=Allowance(holdings=HoldingTable(self._jobs_table), caps=caps, clock=self.clock),
+            allowance=self._allowance,
             bell=self._bell,
             clock=self.clock,
             outlooks=self._outlooks,
@@ -161,6 +158,7 @@ class Services:
             postings=self._postings,
             desks=self._desks,
             sites=self._sites,
+            allowance=self._allowance,
             bell=self._bell,
             clock=self.clock,
             outlooks=self._outlooks,
@@ -328,6 +326,15 @@ class Services:
         from chalicelib.adapters.dynamodb.jobs import JobTable
 
         return JobTable(self._jobs_table, self.clock, self._settings.retention)
+
+    @cached_property
+    def _allowance(self) -> Allowance:
+        from chalicelib.adapters.dynamodb.holdings import HoldingTable
+        from chalicelib.core.holdings import Caps
+        from chalicelib.service.allowance import Allowance
+
+        caps = Caps(jobs=self._settings.most_live_jobs, bytes=self._settings.most_live_bytes)
+        return Allowance(holdings=HoldingTable(self._jobs_table), caps=caps, clock=self.clock)
 
     @cached_property
     def _dependants(self) -> Dependants:

@@ -93,6 +93,14 @@ def release_job(number: str) -> Response:
     return _whole(rooms().jobs.release(caller, _number(number)))
 
 
+@routes.route("/v1/jobs/{number}/retry", methods=["POST"])
+@answers
+def retry_job(number: str) -> Response:
+    """Try a failed job again."""
+    caller = caller_of(routes.current_request, JOBS)
+    return _whole(rooms().jobs.retry(caller, _number(number)))
+
+
 @routes.route("/v1/jobs/{number}/story", methods=["GET"])
 @answers
 def job_story(number: str) -> Response:

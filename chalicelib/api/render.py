@@ -50,6 +50,8 @@ def job(seen: Seen, base_url: str, login_url: str | None, now: datetime) -> Body
         "exit_code": status.exit_code,
         "failed_stage": status.failed_stage,
         "error": _error(seen),
+        "attempt": status.attempt,
+        "next_try_at": time(status.not_before),
         "cancel_requested": status.cancel_requested,
         "hold": _hold(status.hold),
         **_session(seen.prospect),
@@ -105,6 +107,8 @@ def waiting_for(seen: Seen, now: datetime) -> frozenset[str]:
         found.add("login")
     if _meets_full_disk(seen):
         found.add("space")
+    if status.not_before is not None and now < status.not_before:
+        found.add("retry")
     if status.parents:
         found.add("dependency")
     if any(look.paused for look in _looks(seen)):
@@ -155,7 +159,10 @@ _NOTES = {
 
 
 def _detail(told: Story, mark: Mark) -> Body:
-    noted = {_NOTES[mark.code]: mark.note} if mark.note and mark.code in _NOTES else {}
+    noted: Body = {_NOTES[mark.code]: mark.note} if mark.note and mark.code in _NOTES else {}
+    if mark.code.endswith("_retried"):
+        attempt, _, error = mark.note.partition(" ")
+        noted = {"attempt": int(attempt), "after": error}
     tale = told.tales.get(mark.version)
     return {**noted, **({} if tale is None else tale.detail)}
 
@@ -215,6 +222,7 @@ def _lease(at: Site, lease: Lease) -> Body:
         "job": str(status.ref),
         "id": status.ref.number,
         "epoch": status.epoch,
+        "attempt": status.attempt,
         "leased_until": time(status.leased_until),
         "owner": {"id": user, "username": status.owner},
         "tag": at.job_directory(user, "").rstrip("/").rpartition("/")[2],
@@ -243,6 +251,7 @@ def _command(command: Command) -> Body:
         "job": str(status.ref),
         "id": status.ref.number,
         "epoch": status.epoch,
+        "attempt": status.attempt,
         "command": command.word,
         "native_id": status.native_id,
         "directory": command.directory,

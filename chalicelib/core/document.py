@@ -142,6 +142,13 @@ HOLD = Field(
     ),
     default=False,
 )
+_RETRY = Record(
+    fields={
+        "attempts": Field(shape=Integer(least=1, most=10, describe="tries in all"), required=True),
+        "delay": Field(shape=Integer(most=86400, describe="seconds from a failure to the next try"), default=60),
+    },
+    describe="How often a run, a submission or a move that failed is tried again",
+)
 _DEPENDS_ON = ListOf(
     item=Either(
         first=Integer(least=1, most=10**10 - 1),
@@ -178,6 +185,7 @@ SHAPE = Record(
         "cleanup": Field(
             shape=Either(first=Flag(), first_type=bool, second=ListOf(item=_PATH, longest=100)), default=False
         ),
+        "retry": Field(shape=_RETRY, default=None),
         "depends_on": Field(shape=_DEPENDS_ON, default=()),
         "hold": HOLD,
         "staging": Field(shape=Choice(words=("eager",)), default="eager"),
@@ -225,6 +233,8 @@ class Document:
     name: str
     site: SiteId
     executable: str
+    retry: Mapping[str, int]
+    """``attempts`` and ``delay``; empty if there is one try."""
     depends_on: tuple[Parent, ...]
     hold: Hold | None
     stage_in: tuple[StageIn, ...]
@@ -275,6 +285,7 @@ def read_document(raw: Json, pointer: str = "") -> Document:
         name=values["name"],
         site=SiteId(values["site"]),
         executable=values["executable"],
+        retry=values["retry"] or {},
         depends_on=tuple(parents.values()),
         hold=hold_of(values["hold"]),
         stage_in=tuple(stage_in.values()),

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from chalicelib.core.holds import Hold
 from chalicelib.core.ids import BatchId, JobNumber, TaskId
@@ -161,6 +161,51 @@ class Failed(Event):
     code = "failed"
     stage: Stage
     error: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TriedAgain(Event):
+    """Try number ``attempt`` has failed by ``error``, and another begins after ``delay``.
+
+    ``cleanup`` is given for a job that had failed for good, and so had forgotten whether it wants that.
+    """
+
+    attempt: int
+    delay: timedelta
+    error: str
+    cleanup: bool | None = None
+
+    @property
+    def note(self) -> str:
+        return f"{self.attempt + 1} {self.error}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StageInRetried(TriedAgain):
+    """What failed of its inputs is moved again."""
+
+    code = "stage_in_retried"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunRetried(TriedAgain):
+    """It is given to the scheduler again, under an epoch of which no report has been made."""
+
+    code = "run_retried"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StageOutRetried(TriedAgain):
+    """What failed of its outputs is moved again."""
+
+    code = "stage_out_retried"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DelayOver(Event):
+    """The time between two tries has passed: what is pending may go."""
+
+    code = "delay_over"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

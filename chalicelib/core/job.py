@@ -69,6 +69,14 @@ class Outcome(StrEnum):
     CANCELED = "canceled"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Retry:
+    """How often a job is tried in all, and the seconds between a failure and the next try."""
+
+    attempts: int = 1
+    delay: int = 60
+
+
 class LegStatus(StrEnum):
     """Where one item of the current stage stands."""
 
@@ -149,6 +157,11 @@ class Job:
     """The version whose story item holds what the site reported at the exit."""
     cancel_requested: bool = False
     hold: Hold | None = None
+    retry: Retry = Retry()
+    attempt: int = 1
+    """Which try this is; see ``core.retrying``."""
+    not_before: datetime | None = None
+    """When the next try begins, while it has not."""
     parents: tuple[Parent, ...] = ()
     """The jobs that it still waits for."""
     broken: JobNumber | None = None

@@ -26,6 +26,7 @@ from datetime import datetime
 from enum import Enum
 from typing import Any
 
+from chalicelib.core.batch import MOST_ITEMS
 from chalicelib.core.dependencies import Parent
 from chalicelib.core.events import (
     Active,
@@ -36,6 +37,7 @@ from chalicelib.core.events import (
     Cleaned,
     CleanupRefused,
     Completed,
+    DelayOver,
     DependencyBroken,
     DependencyMet,
     Event,
@@ -50,7 +52,11 @@ from chalicelib.core.events import (
     Queued,
     Rejected,
     Report,
+    RunRetried,
     StagedIn,
+    StageInRetried,
+    StageOutRetried,
+    TriedAgain,
     Withdrawn,
 )
 from chalicelib.core.job import FINAL, Job, Leg, LegStatus, Mark, Outcome, Stage, State
@@ -96,6 +102,8 @@ TABLE: Mapping[State, Mapping[type[Event], State | Past]] = {
         LegsSettled: S.STAGE_IN,
         StagedIn: S.STAGED,
         Failed: S.FAILED,
+        StageInRetried: S.STAGE_IN,
+        DelayOver: S.STAGE_IN,
         Canceled: S.CANCELED,
         CancelRequested: S.STAGE_IN,
         HoldPlaced: S.STAGE_IN,
@@ -107,6 +115,8 @@ TABLE: Mapping[State, Mapping[type[Event], State | Past]] = {
     S.STAGED: {
         StagedIn: PAST,
         LegsSettled: PAST,
+        DelayOver: PAST,
+        RunRetried: S.STAGED,
         Leased: S.STAGED,
         Queued: S.QUEUED,
         Active: S.ACTIVE,
@@ -124,6 +134,7 @@ TABLE: Mapping[State, Mapping[type[Event], State | Past]] = {
     },
     S.QUEUED: {
         Leased: PAST,
+        RunRetried: S.STAGED,
         Queued: S.QUEUED,
         Active: S.ACTIVE,
         Exited: S.STAGE_OUT,
@@ -154,6 +165,9 @@ TABLE: Mapping[State, Mapping[type[Event], State | Past]] = {
         LegsSettled: S.STAGE_OUT,
         Completed: S.COMPLETED,
         Failed: S.FAILED,
+        RunRetried: S.STAGED,
+        StageOutRetried: S.STAGE_OUT,
+        DelayOver: S.STAGE_OUT,
         Canceled: S.CANCELED,
         CancelRequested: S.STAGE_OUT,
         Awaited: S.STAGE_OUT,
@@ -163,7 +177,13 @@ TABLE: Mapping[State, Mapping[type[Event], State | Past]] = {
         Cleaned: S.COMPLETED,
         CleanupRefused: S.COMPLETED,
     },  # the agent removes the directory after the end
-    S.FAILED: {Failed: PAST, Rejected: PAST},
+    S.FAILED: {
+        Failed: PAST,
+        Rejected: PAST,
+        StageInRetried: S.STAGE_IN,
+        RunRetried: S.STAGED,
+        StageOutRetried: S.STAGE_OUT,
+    },  # a failed job's user may have it tried again
     S.CANCELED: {
         Canceled: PAST,
         Cleaned: S.CANCELED,
@@ -188,6 +208,8 @@ def transition(job: Job, event: Event, now: datetime) -> Job:
     if target is PAST:
         return job
     changed = _APPLY[type(event)](job, event)
+    if isinstance(event, TriedAgain):
+        changed = _tried_again(changed, event, now)
     if changed == job and target is job.state:
         return job
     version = job.version + 1
@@ -208,13 +230,15 @@ def _stale(job: Job, event: Event) -> bool:
         return not any(leg.batch == event.batch and leg.status is LegStatus.MOVING for leg in job.legs)
     if isinstance(event, DependencyMet | DependencyBroken):
         return job.broken is not None or all(parent.number != event.parent for parent in job.parents)
+    if isinstance(event, TriedAgain):
+        return event.attempt != job.attempt
     return isinstance(event, Leased) and event.epoch < job.epoch
 
 
 def _lived_past(job: Job, event: Event) -> bool:
     """A final job has nothing more to learn from reports, batches, wishes and other jobs."""
     wish = CancelRequested | HoldPlaced | HoldReleased
-    news = Awaited | DependencyMet | DependencyBroken
+    news = DelayOver | Awaited | DependencyMet | DependencyBroken
     return job.state in FINAL and isinstance(event, Report | LegsSettled | LegsReleased | wish | news)
 
 
@@ -228,6 +252,9 @@ def _fits(job: Job, event: Event) -> bool:
                 for leg in chosen
             )
             return bool(chosen) and len(chosen) == len(items) and free
+        case TriedAgain():
+            # Who asks for another try of a job that failed on its way to its cancel has thought better of it.
+            return not job.in_flight and (not job.cancel_requested or job.state is S.FAILED)
         case StagedIn():
             return all(leg.status in (LegStatus.DONE, LegStatus.ABSENT) for leg in job.legs)
         case Completed():
@@ -282,7 +309,7 @@ def _staged(job: Job, event: StagedIn) -> Job:
 
 
 def _lease(job: Job, event: Leased) -> Job:
-    return replace(job, epoch=event.epoch, leased_until=event.until)
+    return replace(job, epoch=event.epoch, leased_until=event.until, not_before=None)
 
 
 def _known(job: Job, event: Queued | Active) -> Job:
@@ -321,19 +348,68 @@ def _fail(job: Job, event: Failed) -> Job:
         failed_stage=event.stage,
         error=event.error,
         told=told or job.told or job.exited or job.version + 1,
+        not_before=None,
         waiting_for=frozenset(),
         cleanup=False,
     )
 
 
+def _tried_again(job: Job, event: TriedAgain, now: datetime) -> Job:
+    """What a new try begins with, whichever stage it is of."""
+    return replace(
+        job,
+        attempt=job.attempt + 1,
+        not_before=now + event.delay if event.delay else None,
+        failed_stage=None,
+        error=None,
+        told=None,
+        broken=None,
+        cancel_requested=False,
+        cleanup=job.cleanup if event.cleanup is None else event.cleanup,
+    )
+
+
+def _move_again(job: Job, event: StageInRetried | StageOutRetried) -> Job:
+    """Only what failed, and with care: some of it may have arrived."""
+    again = tuple(
+        Leg(item=leg.item, files=leg.files, bytes=leg.bytes, share=MOST_ITEMS)
+        if leg.status is LegStatus.FAILED
+        else leg
+        for leg in job.legs
+    )
+    return replace(job, legs=again)
+
+
+def _run_again(job: Job, event: RunRetried) -> Job:
+    # A report of the try that failed, which may still come, is of an epoch that is gone.
+    return replace(
+        job,
+        legs=(),
+        epoch=job.epoch + 1,
+        leased_until=None,
+        native_id=None,
+        outcome=None,
+        exit_code=None,
+        exited=None,
+    )
+
+
 def _cancel(job: Job, event: Canceled | Withdrawn) -> Job:
-    return replace(job, leased_until=None, waiting_for=frozenset(), error=None, cleanup=_brought_in_vain(job))
+    return replace(
+        job,
+        leased_until=None,
+        not_before=None,
+        waiting_for=frozenset(),
+        error=None,
+        cleanup=_brought_in_vain(job),
+    )
 
 
 def _brought_in_vain(job: Job) -> bool:
     """Whether something may lie at the site for a job that never ran. What a run has left is its user's."""
     reached = {mark.state for mark in job.trail}
-    return S.ACTIVE not in reached and (S.STAGE_IN in reached or job.epoch > 0)
+    ran = S.ACTIVE in reached or any(mark.code == RunRetried.code for mark in job.trail)
+    return not ran and (S.STAGE_IN in reached or job.epoch > 0)
 
 
 def _cancel_refused(job: Job, event: CancelRefused) -> Job:
@@ -361,6 +437,10 @@ _APPLY: Mapping[type[Event], Callable[[Job, Any], Job]] = {
     Completed: lambda job, event: replace(job, waiting_for=frozenset()),
     Failed: _fail,
     Canceled: _cancel,
+    StageInRetried: _move_again,
+    RunRetried: _run_again,
+    StageOutRetried: _move_again,
+    DelayOver: lambda job, event: replace(job, not_before=None),
     Awaited: lambda job, event: replace(job, awaited=True),
     DependencyMet: lambda job, event: replace(job, parents=_others(job, event)),
     DependencyBroken: lambda job, event: replace(job, broken=event.parent, told=job.version + 1),

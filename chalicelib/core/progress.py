@@ -10,6 +10,7 @@ from chalicelib.core.events import Canceled, Completed, Event, Failed, StagedIn
 from chalicelib.core.holds import Hold
 from chalicelib.core.job import Job, LegStatus, Outcome, Stage, State
 from chalicelib.core.outputs import succeeded
+from chalicelib.core.retrying import next_try
 
 RUN_ERRORS = {
     Outcome.ERROR: "exit_code",
@@ -40,8 +41,14 @@ def plannable(job: Job) -> bool:
 
 
 def rests(job: Job) -> bool:
-    """Whether the job's pending legs are kept back by their user's wish."""
-    return job.hold is Hold.STAGING and stage_of(job) is Stage.STAGE_IN
+    """Whether the job's pending legs are kept back, by their user's wish or until the next try."""
+    held = job.hold is Hold.STAGING and stage_of(job) is Stage.STAGE_IN
+    return (held or waits_to_try(job)) and not _gives_up(job)
+
+
+def waits_to_try(job: Job) -> bool:
+    """Whether its data moves again at ``not_before`` and not sooner."""
+    return job.not_before is not None and stage_of(job) is not None
 
 
 def stage_of(job: Job) -> Stage | None:
@@ -79,22 +86,27 @@ def _due_before_run(job: Job) -> Event | None:
         return _DEPENDENCY
     failed = next((leg for leg in job.legs if leg.status is LegStatus.FAILED), None)
     if failed is not None:
-        return Failed(stage=Stage.STAGE_IN, error=failed.error or "unknown")
+        return _fail(job, Stage.STAGE_IN, failed.error)
     return None if job.pending else StagedIn()
 
 
 def _due_after_run(job: Job) -> Event | None:
-    if job.in_flight or plannable(job):
+    if job.in_flight or plannable(job) or (job.pending and rests(job)):
         return None
     assert job.outcome is not None
     if job.outcome is Outcome.CANCELED or (job.cancel_requested and job.pending):
         return Canceled()
     if not succeeded(job.outcome, job.exit_code):
-        return Failed(stage=Stage.RUN, error=RUN_ERRORS[job.outcome])
+        return _fail(job, Stage.RUN, RUN_ERRORS[job.outcome])
     failed = next((leg for leg in job.legs if leg.status is LegStatus.FAILED), None)
     if failed is not None:
-        return Failed(stage=Stage.STAGE_OUT, error=failed.error or "unknown")
+        return _fail(job, Stage.STAGE_OUT, failed.error)
     return Completed()
+
+
+def _fail(job: Job, stage: Stage, error: str | None) -> Event:
+    failure = Failed(stage=stage, error=error or "unknown")
+    return next_try(job, failure) or failure
 
 
 def needs_globus(job: Job) -> bool:

@@ -5,7 +5,7 @@ the status never is. A site has to do with a job in three cases:
 
 * *lease*: it is staged, its user neither holds it nor wants it ended, and it waits for no other job. A lease on it
   changes nothing here, so that to give one, to prolong it and to lose it costs the index no write; whether it lasts
-  the status tells;
+  the status tells. Nor does it tell when a next try may begin: such a job comes after those that need not wait;
 * *cancel*: its user wants it ended, and a site has had it, so that only the site can say that nothing of it is
   left at the scheduler;
 * *cleanup*: it is completed, and its directory is to be removed; or it was cancelled before it ran, and so is
@@ -24,7 +24,8 @@ class Kind(StrEnum):
     """The two questions that a site asks. The words are stored in index keys; do not rename them."""
 
     LEASE = "lease"
-    """May be leased and submitted; the time given with it is the job's age, by which sites take jobs."""
+    """May be leased and submitted; the time given with it is the job's age, by which sites take jobs, or when its
+    next try may begin."""
     COMMAND = "command"
     """Has a command for the site, since the time given with it, until a report answers it."""
 
@@ -36,8 +37,13 @@ def site_due(job: Job) -> tuple[Kind, datetime] | None:
     if job.cancel_requested:
         return (Kind.COMMAND, job.updated_at) if _in_site_hands(job) else None
     if job.state is State.STAGED and job.hold is None and not job.parents:
-        return Kind.LEASE, job.created_at
+        return Kind.LEASE, job.not_before or job.created_at
     return None
+
+
+def rests(job: Job, now: datetime) -> bool:
+    """Whether the job waits for the time of its next try."""
+    return job.not_before is not None and job.not_before > now
 
 
 def leased(job: Job, now: datetime) -> bool:
@@ -48,7 +54,7 @@ def leased(job: Job, now: datetime) -> bool:
 def leasable(job: Job, now: datetime) -> bool:
     """Whether the site may be given the job now."""
     due = site_due(job)
-    return due is not None and due[0] is Kind.LEASE and not leased(job, now)
+    return due is not None and due[0] is Kind.LEASE and not leased(job, now) and not rests(job, now)
 
 
 def _in_site_hands(job: Job) -> bool:

@@ -13,15 +13,17 @@ from chalicelib.core.events import (
     CancelRefused,
     Cleaned,
     CleanupRefused,
+    Event,
     Exited,
+    Failed,
     Queued,
     Rejected,
-    Report,
     Withdrawn,
 )
 from chalicelib.core.ids import JobRef
-from chalicelib.core.job import Job, Outcome, State
+from chalicelib.core.job import Job, Outcome, Stage, State
 from chalicelib.core.outputs import Found, legs_at_exit
+from chalicelib.core.retrying import next_try
 from chalicelib.core.shape import ABSENT, Choice, Field, Flag, Integer, ListOf, Record, Text
 
 MOST_LEASES = 100
@@ -163,8 +165,11 @@ def _report(entry: Mapping[str, Any]) -> AgentReport:
     )
 
 
-def event_of(report: AgentReport, job: Job, document: Document | None) -> Report:
-    """The event that a report tells of. An exit needs the job's document: which outputs it calls for."""
+def event_of(report: AgentReport, job: Job, document: Document | None) -> Event:
+    """The event that a report of the job's own epoch tells of.
+
+    An exit needs the job's document: which outputs it calls for.
+    """
     match report.event:
         case "queued":
             return Queued(epoch=report.epoch, native_id=report.native_id or "")
@@ -186,12 +191,13 @@ def event_of(report: AgentReport, job: Job, document: Document | None) -> Report
     )
 
 
-def _refusal(report: AgentReport, job: Job) -> Report:
+def _refusal(report: AgentReport, job: Job) -> Event:
     """What a site would not do: clean up, end the job, or submit it. The last is no failure of a cancelled job."""
     if report.command == "cleanup" or job.state is State.COMPLETED:
         return CleanupRefused(epoch=report.epoch)
     if not job.cancel_requested:
-        return Rejected(epoch=report.epoch, error=report.event)
+        failure = Failed(stage=Stage.SUBMIT, error=report.event)
+        return next_try(job, failure) or Rejected(epoch=report.epoch, error=report.event)
     if report.command == "cancel" and job.native_id is not None:
         return CancelRefused(epoch=report.epoch)
     return Withdrawn(epoch=report.epoch)

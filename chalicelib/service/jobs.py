@@ -1,4 +1,4 @@
-"""What a user does with jobs that exist: look at them, list them, read their story, cancel, hold, release."""
+"""What a user does with jobs that exist: look at them, list them, read their story, cancel, hold, release, retry."""
 
 from __future__ import annotations
 
@@ -7,11 +7,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from chalicelib.core.desk import Desk
+from chalicelib.core.document import read_document
 from chalicelib.core.errors import Conflict, Fault, Invalid, NotFound
-from chalicelib.core.events import CancelRequested, Event, HoldPlaced, HoldReleased
+from chalicelib.core.events import CancelRequested, Event, HoldPlaced, HoldReleased, TriedAgain
+from chalicelib.core.holdings import Holding
 from chalicelib.core.holds import Hold
 from chalicelib.core.ids import JobNumber, JobRef, SiteId, UserId
-from chalicelib.core.job import Job
+from chalicelib.core.job import Job, State
 from chalicelib.core.keys import Caller
 from chalicelib.core.lifecycle import allows
 from chalicelib.core.logins import LoginRequest
@@ -20,13 +22,16 @@ from chalicelib.core.ports.clock import Clock
 from chalicelib.core.ports.desks import Desks
 from chalicelib.core.ports.jobs import Jobs, Page, Postings, Tale, Wanted
 from chalicelib.core.ports.places import Sites
+from chalicelib.core.retrying import try_by_hand
 from chalicelib.core.site_queue import leasable
 from chalicelib.core.sites import Site
 from chalicelib.service import fresh
+from chalicelib.service.allowance import Allowance
 from chalicelib.service.changing import Step, change
 from chalicelib.service.commitment import committed
 from chalicelib.service.doors import Doors
 from chalicelib.service.outlooks import Outlooks, Prospect
+from chalicelib.service.targets import note_targets
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,6 +66,7 @@ class ManageJobs:
     postings: Postings
     desks: Desks
     sites: Sites
+    allowance: Allowance
     bell: Bell
     clock: Clock
     outlooks: Outlooks
@@ -111,12 +117,30 @@ class ManageJobs:
         """End a hold."""
         return self._seen_whole(self._wish(self._get(caller, number), HoldReleased()))
 
+    def retry(self, caller: Caller, number: JobNumber) -> Seen:
+        """Try a failed job again from what failed of it, whatever its policy says.
+
+        :raises Conflict: it has not failed, or its outputs would go where a live job's go by now.
+        :raises TooMany: it would be one live job more than the caller may have.
+        """
+        job = self._get(caller, number)
+        if job.state is not State.FAILED:
+            raise Conflict("not-failed", f"job {number} is {job.state}: only a failed job is tried again")
+        document = read_document(dict(self.jobs.documents([(job.ref, job.revision)])[job.ref]))
+        now = self.clock.now()
+        self.allowance.check(caller.user, Holding(jobs=1, bytes=job.size))
+        self.allowance.include(caller.user, number)
+        note_targets(self.jobs, self.postings, job, document, now)
+        again = try_by_hand(job, cleanup=bool(document.cleanup))
+        return self._seen_whole(self._wish(job, again))
+
     def _wish(self, job: Job, event: Event) -> Job:
         """Write a user's wish down, and have the planner look at it. The planner alone ends jobs."""
         now = self.clock.now()
 
         def decide(current: Job) -> tuple[Step, ...]:
-            if not current.state.final and not allows(current.state, type(event)):
+            # What a final job has lived past changes nothing; another try is of a failed job alone.
+            if (not current.state.final or isinstance(event, TriedAgain)) and not allows(current.state, type(event)):
                 raise Conflict("too-late", f"job {current.ref.number} is {current.state}: the site's scheduler has it")
             return (Step(event=event),)
 

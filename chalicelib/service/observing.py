@@ -20,7 +20,7 @@ from chalicelib.core.ids import JobNumber, TaskId
 from chalicelib.core.job import Job, Leg, LegStatus, Stage
 from chalicelib.core.polling import LONGEST_PATIENCE, try_for_space
 from chalicelib.core.ports.transfer import Task, TaskEvent, TaskStatus
-from chalicelib.core.progress import abandoned_by, plannable
+from chalicelib.core.progress import abandoned_by, plannable, waits_to_try
 from chalicelib.core.settling import (
     RENEWED,
     WITHDRAWN,
@@ -192,7 +192,7 @@ def _settle(turn: Turn, token: AccessToken, live: LiveBatch, task: Task) -> None
         turn.check_time()
         steps = [(turn.shelf.jobs[n], _settling(live, task, results[n], waits)) for n in some if n in results]
         turn.shelf.change_many([(job, partial(_only, step)) for job, step in steps])
-    again = [number for number in batch.numbers() if plannable(turn.shelf.jobs[number])]
+    again = [number for number in batch.numbers() if _goes_on(turn.shelf.jobs[number])]
     if again:
         now = turn.clock.now()
         turn.desks.record(turn.board.user, fresh.inbox_item(now, tuple(again)), now)
@@ -299,3 +299,8 @@ def _frozen(turn: Turn, live: LiveBatch) -> Batch:
     batch = turn.frozen(live.batch)
     assert batch is not None, f"batch {live.batch} has a task and was never frozen"
     return batch
+
+
+def _goes_on(job: Job) -> bool:
+    """Whether more of the job's data is to move in this stage, now or at its next try."""
+    return plannable(job) or waits_to_try(job)

@@ -17,6 +17,7 @@ from chalicelib.core.company import joined, waits_until
 from chalicelib.core.desk import InboxItem, Plan, Route, Trouble
 from chalicelib.core.drafting import Draft, draft, long_slots
 from chalicelib.core.errors import FarSide, LoginNeeded
+from chalicelib.core.events import DelayOver
 from chalicelib.core.globus_codes import waits_for_user
 from chalicelib.core.ids import JobNumber, UserId
 from chalicelib.core.job import Job, Leg, Stage, State
@@ -26,10 +27,10 @@ from chalicelib.core.ports.desks import Batches, Desks
 from chalicelib.core.ports.jobs import Dependants, Jobs
 from chalicelib.core.ports.places import Sites
 from chalicelib.core.ports.transfer import Submissions, Tasks
-from chalicelib.core.progress import due, plannable, stage_of
+from chalicelib.core.progress import due, plannable, stage_of, waits_to_try
 from chalicelib.core.tokens import AccessToken
 from chalicelib.service.board import Board, OutOfTime, Shelf, Turn
-from chalicelib.service.changing import in_turns
+from chalicelib.service.changing import Step, in_turns
 from chalicelib.service.depending import settle_dependencies
 from chalicelib.service.inbox import MOST_LISTED, Inbox, inbox_of
 from chalicelib.service.observing import observe, withdraw
@@ -97,6 +98,8 @@ class Passing:
         shelf.load(inbox.named(), board.live())
         drop_unfrozen(turn)
         settle_dependencies(turn, self.jobs, self.dependants)
+        for job in [job for job in shelf.jobs.values() if waits_to_try(job)]:
+            self._wait_to_try(turn, job)
         for some in in_turns([job for job in shelf.jobs.values() if due(job) is not None]):
             turn.check_time()
             shelf.change_many([(job, lambda _: ()) for job in some])
@@ -112,6 +115,15 @@ class Passing:
         kept = [item for item in inbox.facts if (not left and item.logout) or _announced(turn, item, began)]
         tidied = inbox.tidy(turn, self.watching.unlearnt(turn), kept)
         return not inbox.more or not tidied
+
+    def _wait_to_try(self, turn: Turn, job: Job) -> None:
+        """Let a job's next try begin at its time, and have the desk woken by then."""
+        assert job.not_before is not None, "it waits for a time"
+        turn.check_time()
+        if job.not_before > self.clock.now() and not job.cancel_requested:
+            turn.board.wake_by(job.not_before)
+        else:
+            turn.shelf.apply(job, Step(event=DelayOver()))
 
     def _with_globus(self, turn: Turn, inbox: Inbox, left_at: datetime | None, *, all_jobs: bool) -> bool:
         """Observe and submit. What the far side refuses is kept on the desk, where people can see it.

@@ -25,7 +25,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from chalicelib.core.document import Document
-from chalicelib.core.errors import Conflict, FarSide, Fault, InFlight, Invalid
+from chalicelib.core.errors import FarSide, Fault, InFlight, Invalid
 from chalicelib.core.holdings import Holding
 from chalicelib.core.ids import JobNumber, JobRef, SiteId
 from chalicelib.core.job import Job
@@ -50,6 +50,7 @@ from chalicelib.service.allowance import Allowance
 from chalicelib.service.awaiting import note_dependants, parents_of
 from chalicelib.service.doors import Doors
 from chalicelib.service.outlooks import Outlooks, Prospect
+from chalicelib.service.targets import note_targets, output_conflict, writes
 
 _TRIES = 5
 
@@ -118,7 +119,8 @@ class PostJobs:
         edges = [(parent.number, job.ref.number) for job, _ in rows for parent in job.parents]
         note_dependants(self.dependants, self.jobs, self.clock, parents, edges)
         self.postings.put_rows(rows)
-        self._note_targets(caller, posting, documents, now)
+        for job, document in zip((job for job, _ in rows), documents, strict=True):
+            note_targets(self.jobs, self.postings, job, document, now, company=posting.numbers)
         self._commit(posting, adds)
         self.bell.ring(caller.user)
         return Posted(jobs=answer, replayed=not mine, prospects=prospects)
@@ -195,41 +197,11 @@ class PostJobs:
         the same moment is met by the notes, which decide."""
         wanted: dict[str, tuple[JobNumber, int, Location]] = {}
         for index, (number, document) in enumerate(zip(numbers, documents, strict=True)):
-            for target, (item, place) in contested(document, number, index).items():
-                if target in wanted:
-                    raise _output_conflict(item, number, place, wanted[target][0])
-                wanted[target] = (number, item, place)
-        for target, noted in self.postings.noted(caller.user, list(wanted)).items() if wanted else ():
-            if self._writes(caller, (), noted, now):
-                number, item, place = wanted[target]
-                raise _output_conflict(item, number, place, noted)
-
-    def _note_targets(self, caller: Caller, posting: Posting, documents: Sequence[Document], now: datetime) -> None:
-        """Note where outputs go, and refuse two live jobs that would write to the same place."""
-        for index, (number, document) in enumerate(zip(posting.numbers, documents, strict=True)):
             for digest, (item, place) in contested(document, number, index).items():
-                noted = self.postings.claim_target(caller.user, digest, number, None)
-                if noted != number and not self._writes(caller, posting.numbers, noted, now):
-                    noted = self.postings.claim_target(caller.user, digest, number, noted)
-                if noted != number:
-                    raise _output_conflict(item, number, place, noted)
-
-    def _writes(self, caller: Caller, ours: Sequence[JobNumber], number: JobNumber, now: datetime) -> bool:
-        """Whether a noted job is live, or about to be: of this request, or of one that is being answered."""
-        if number in ours:
-            return True
-        job = self.jobs.get(self._ref(caller, number))
-        if job is None or job.state.final:
-            return False
-        if job.posted is None:
-            return True
-        found = self.postings.find(caller.user, job.posted)
-        return found is not None and (found.committed or now - found.started_at < IN_FLIGHT)
-
-
-def _output_conflict(item: int, number: JobNumber, place: Location, other: JobNumber) -> Conflict:
-    return Conflict(
-        "output-conflict",
-        f"stage_out item {item} of job {number} goes to {place}, and so does an output of job {other}; "
-        "put {id} in the target, or say merge: true on both",
-    )
+                if digest in wanted:
+                    raise output_conflict(item, number, place, wanted[digest][0])
+                wanted[digest] = (number, item, place)
+        for digest, noted in self.postings.noted(caller.user, list(wanted)).items() if wanted else ():
+            if writes(self.jobs, self.postings, caller.user, noted, now):
+                number, item, place = wanted[digest]
+                raise output_conflict(item, number, place, noted)

@@ -172,7 +172,7 @@ class Syncing:
                     log.error("report refused", extra={"fields": {"site": site.id, "cause": str(bug)}})  # noqa: TRY400
                     answer = replace(answer, result="refused", detail=f"{report.event} cannot follow {job.state}")
             answers.append(answer)
-        ended = [ref for ref, job in after.items() if job is not jobs[ref] and job.state in ENDED]
+        ended = [ref for ref, job in after.items() if job is not jobs[ref] and _is_news(job)]
         users = self._announce(ended, now)
         wanted = [(jobs[ref], _deciding(told, documents.get(ref), now)) for ref, told in good.items()]
         change_many(self.jobs, wanted, now, settle=False)
@@ -265,6 +265,11 @@ class Syncing:
 Deciding = Callable[[Job], tuple[Step, ...]]
 
 
+def _is_news(job: Job) -> bool:
+    """Whether the planner is to hear of what has become of the job. It is to, of any end that others await."""
+    return job.state in ENDED or (job.state.final and job.awaited)
+
+
 def _occupied_by(site: Site, instance: str, until: datetime) -> bool:
     """Whether the site is this agent's until then at least: to say so again would be a write for nothing."""
     return site.agent == instance and site.agent_until is not None and site.agent_until >= until
@@ -279,24 +284,26 @@ def _answer(report: AgentReport, job: Job | None) -> Answer:
     return Answer(report=report, result="recorded")
 
 
-def _recorded(job: Job, report: AgentReport, document: Document | None, now: datetime) -> tuple[Step, Job]:
+def _recorded(job: Job, report: AgentReport, document: Document | None, now: datetime) -> tuple[tuple[Step, ...], Job]:
     """What the report means for a job, and the job after it.
 
     :raises IllegalTransition: it cannot follow.
     """
-    step = Step(event=event_of(report, job, document), detail=detail_of(report))
-    return step, walk(job, (step,), now, settle=False)[0]
+    if report.epoch != job.epoch:  # what it tells of has been leased or tried again since
+        return (), job
+    steps = (Step(event=event_of(report, job, document), detail=detail_of(report)),)
+    return steps, walk(job, steps, now, settle=False)[0]
 
 
 def _deciding(reports: Sequence[AgentReport], document: Document | None, now: datetime) -> Deciding:
     """Reads these reports of one job against what it has become."""
 
     def decide(current: Job) -> tuple[Step, ...]:
-        steps = []
+        steps: tuple[Step, ...] = ()
         for report in reports:
-            step, current = _recorded(current, report, document, now)
-            steps.append(step)
-        return tuple(steps)
+            more, current = _recorded(current, report, document, now)
+            steps += more
+        return steps
 
     return decide
 

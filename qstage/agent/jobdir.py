@@ -7,6 +7,8 @@ the agent knows of a job lies in ``.qstage`` inside it:
     .qstage/run.sh   what the scheduler runs
     .qstage/run/     made once, by whoever may run: native_id (empty: the agent, so that nobody runs), started
     .qstage/exit     the command's exit status and the second it ended
+
+Of a later attempt the last three bear its number (``run.2``).
 """
 
 from __future__ import annotations
@@ -22,7 +24,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from qstage.agent.policy import OUR_OWN, Policy, relative_parts, split_directory
-from qstage.agent.rules import ExitNote, RunMarker
+from qstage.agent.rules import ExitNote, RunMarker, of_attempt
 from qstage.agent.wire import Kind
 
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -41,12 +43,13 @@ class NoDirectory(DirectoryRefused):
 
 
 class JobDirectory:
-    """One job's directory, open. Make one by ``open_directory``; the descriptor ends with its block."""
+    """One attempt's view of a job's directory, open. Make one by ``open_directory``; it ends with its block."""
 
-    def __init__(self, fd: int, parent: int, path: str) -> None:
+    def __init__(self, fd: int, parent: int, path: str, attempt: int = 1) -> None:
         self.fd = fd
         self.path = path
         self._parent = parent
+        self._script, self._run, self._exit = (of_attempt(name, attempt) for name in ("run.sh", "run", "exit"))
 
     # Whose it is
 
@@ -88,8 +91,8 @@ class JobDirectory:
 
     def write_run_script(self, text: str) -> str:
         """Write what the scheduler runs; return its absolute path."""
-        self._write((OUR_OWN, "run.sh"), text.encode(), 0o700)
-        return f"{self.path}/{OUR_OWN}/run.sh"
+        self._write((OUR_OWN, self._script), text.encode(), 0o700)
+        return f"{self.path}/{OUR_OWN}/{self._script}"
 
     def set_mode(self, path: str, mode: int) -> None:
         """Give a staged file its mode. Raises for one that is missing or a link."""
@@ -122,12 +125,12 @@ class JobDirectory:
 
     def has_run_script(self) -> bool:
         """Whether this job was about to be submitted once before."""
-        return self._read_own("run.sh") is not None
+        return self._read_own(self._script) is not None
 
     def run_marker(self) -> RunMarker | None:
         """Who runs the job, or ran it."""
         try:
-            with self._walk((OUR_OWN, "run"), create=False) as directory:
+            with self._walk((OUR_OWN, self._run), create=False) as directory:
                 native = _read_text("native_id", directory)
                 started = _read_text("started", directory)
         except NoDirectory:
@@ -140,7 +143,7 @@ class JobDirectory:
 
     def exit_note(self) -> ExitNote | None:
         """How the command ended; None as long as it has not, or did not live to say so."""
-        text = self._read_own("exit")
+        text = self._read_own(self._exit)
         words = (text or "").split()
         if len(words) != 2 or not all(_is_number(word) for word in words):
             return None
@@ -156,7 +159,7 @@ class JobDirectory:
                 self._write((OUR_OWN, draft, "started"), f"{int(now)}\n".encode(), 0o600)
                 try:
                     # Onto a directory that is not empty a rename fails: whoever came first stays.
-                    os.rename(draft, "run", src_dir_fd=own, dst_dir_fd=own)
+                    os.rename(draft, self._run, src_dir_fd=own, dst_dir_fd=own)
                 except OSError as error:
                     if error.errno not in {errno.ENOTEMPTY, errno.EEXIST}:
                         raise
@@ -260,17 +263,17 @@ class JobDirectory:
 
 
 @contextmanager
-def open_job_directory(path: str, policy: Policy, *, create: bool) -> Iterator[JobDirectory]:
+def open_job_directory(path: str, policy: Policy, *, create: bool, attempt: int = 1) -> Iterator[JobDirectory]:
     """Open (or make) the job's directory at ``path``, below one of the policy's directories."""
     place = split_directory(path, policy)
     if place is None:
         raise DirectoryRefused(f"{path} is not in one of this site's directories")
-    with open_directory(*place, create=create) as directory:
+    with open_directory(*place, create=create, attempt=attempt) as directory:
         yield directory
 
 
 @contextmanager
-def open_directory(root: str, parts: tuple[str, ...], *, create: bool) -> Iterator[JobDirectory]:
+def open_directory(root: str, parts: tuple[str, ...], *, create: bool, attempt: int = 1) -> Iterator[JobDirectory]:
     """Open (or make) a job's directory, ``parts`` below ``root``.
 
     Raises ``NoDirectory`` when it is not there, ``DirectoryRefused`` when the way holds a link or when it is not
@@ -290,7 +293,7 @@ def open_directory(root: str, parts: tuple[str, ...], *, create: bool) -> Iterat
             fd = _step(parent, part, create=create, path=path, keep=True)
             if os.fstat(fd).st_uid != os.geteuid():
                 raise DirectoryRefused(f"{path}: {part} belongs to another account of this machine")
-        yield JobDirectory(fd, parent, path)
+        yield JobDirectory(fd, parent, path, attempt)
     finally:
         os.close(fd)
         if parent != fd:

@@ -13,7 +13,7 @@ from qstage.agent import rules
 from qstage.agent.jobdir import DirectoryRefused, JobDirectory, NoDirectory, open_job_directory
 from qstage.agent.journal import Journal
 from qstage.agent.policy import OUR_OWN, Policy
-from qstage.agent.rules import Held, Phase, Presence
+from qstage.agent.rules import Held, Phase, Presence, of_attempt
 from qstage.agent.schedulers import Scheduler, SchedulerAway
 from qstage.agent.wire import Command, Event, Outcome, Report
 
@@ -78,13 +78,15 @@ class Orders:
         if command.directory is None:
             return
         try:
-            with open_job_directory(command.directory, self._policy, create=False) as directory:
+            with open_job_directory(
+                command.directory, self._policy, create=False, attempt=command.attempt
+            ) as directory:
                 if directory.owner() is None:
                     return  # nothing was ever submitted from here
                 directory.check_claim(command.job)
                 directory.block(self._clock())
                 run = directory.run_marker()
-                script = f"{directory.path}/.qstage/run.sh"
+                script = f"{directory.path}/{OUR_OWN}/{of_attempt('run.sh', command.attempt)}"
         except NoDirectory:
             return
         native = (run.native_id if run else None) or command.native_id
@@ -95,7 +97,7 @@ class Orders:
         """Whether the scheduler no longer has the job: then it matters no more what its directory is."""
         if command.native_id is None or command.directory is None:
             return False
-        script = f"{command.directory.rstrip('/')}/{OUR_OWN}/run.sh"
+        script = f"{command.directory.rstrip('/')}/{OUR_OWN}/{of_attempt('run.sh', command.attempt)}"
         return self._scheduler.presence({command.native_id: script}).get(command.native_id) is Presence.GONE
 
     def _cleanup(self, command: Command, held: Held | None) -> None:
@@ -110,7 +112,7 @@ class Orders:
         self._say(command, "cleaned")
 
     def _remove(self, command: Command, path: str) -> None:
-        with open_job_directory(path, self._policy, create=False) as directory:
+        with open_job_directory(path, self._policy, create=False, attempt=command.attempt) as directory:
             if command.unless_ran:
                 _check_unused(directory, command)
             else:

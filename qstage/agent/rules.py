@@ -9,6 +9,8 @@ A job that the agent holds goes through these phases:
 * A crash between "about to submit" and the native id leaves SUBMITTING. On return the job's own run marker
   is asked, then the scheduler by the job's name; if neither knows of it, it is submitted again, which is safe:
   of two scheduler jobs only the one that takes the run marker runs.
+* Each attempt of a job that is tried again has a run script, a run marker and an exit status of its own, so that it
+  too runs once, and is not taken for the one before it.
 * A canceled job's run marker is taken by the agent, so that no stray scheduler job of it can ever start.
 * A job that the scheduler no longer knows has ended; without an exit status it is given a grace first, because
   shared file systems show a file late.
@@ -141,6 +143,11 @@ class Step:
     reports: tuple[Report, ...] = ()
     act: Act | None = None
     end: End | None = None
+
+
+def of_attempt(name: str, attempt: int) -> str:
+    """What a file or directory in ``.qstage`` is called for an attempt; the first has the plain name."""
+    return name if attempt == 1 else f"{name}.{attempt}"
 
 
 def iso(now: float) -> str:
@@ -281,6 +288,8 @@ def leased_again(held: Held, lease: Lease, now: float) -> Step:
     """The service leases a job that is already held: under a new epoch all of it is told again."""
     if lease.epoch <= held.epoch:
         return Step(held=held)
+    if lease.attempt != held.lease.attempt:
+        return Step(held=Held(lease=lease))
     renewed = replace(held, lease=lease)
     match held.phase:
         case Phase.LEASED | Phase.SUBMITTING:

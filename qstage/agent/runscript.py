@@ -15,6 +15,7 @@ from __future__ import annotations
 import posixpath
 import shlex
 
+from qstage.agent.rules import of_attempt
 from qstage.agent.wire import Lease
 
 KEPT = (
@@ -55,17 +56,17 @@ native="${{{native_variable}:-}}"
 [ -n "$native" ] || {{ echo "qstage: {native_variable} is not set: not started by {scheduler}?" >&2; exit 125; }}
 
 # Take the right to run. A rename onto a directory that is not empty fails, so only the first one gets it.
-draft=.qstage/run.$$.$RANDOM
+draft={own}/draft.$$.$RANDOM
 /bin/mkdir -m 700 "$draft" && printf '%s\\n' "$native" >"$draft/native_id" \\
     && printf '%(%s)T\\n' -1 >"$draft/started" || exit 125
-if ! /bin/mv -T "$draft" .qstage/run 2>/dev/null; then
+if ! /bin/mv -T "$draft" {own}/{run} 2>/dev/null; then
     /bin/rm -rf "$draft"
-    if ! read -r owner <.qstage/run/native_id || [ "$owner" != "$native" ]; then
+    if ! read -r owner <{own}/{run}/native_id || [ "$owner" != "$native" ]; then
         echo "qstage: job {number} was given to ${{owner:-the agent}}: $native does not run it" >&2
         exit 0
     fi
 fi
-/bin/rm -f .qstage/exit
+/bin/rm -f {own}/{exit}
 
 kept=()
 for name in $(compgen -e); do
@@ -93,7 +94,7 @@ wait "$child" 2>/dev/null
 last=$?
 [ "$last" -ne 127 ] && code=$last
 
-printf '%s %(%s)T\\n' "$code" -1 >.qstage/exit.$$ && /bin/mv -f .qstage/exit.$$ .qstage/exit
+printf '%s %(%s)T\\n' "$code" -1 >{own}/draft.$$ && /bin/mv -f {own}/draft.$$ {own}/{exit}
 exit "$code"
 """
 
@@ -108,6 +109,9 @@ def render(lease: Lease, *, directory: str, scheduler: str, keep: tuple[str, ...
     out = posixpath.normpath(lease.output_path)
     return _SCRIPT.format(
         number=lease.id,
+        own=".qstage",
+        run=of_attempt("run", lease.attempt),
+        exit=of_attempt("exit", lease.attempt),
         job=shlex.quote(lease.job).replace("\n", " "),
         directory=shlex.quote(directory),
         native_variable=NATIVE_ID[scheduler],

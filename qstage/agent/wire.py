@@ -113,12 +113,13 @@ class Lease:
     stdin_path: str | None = None
     stdout_path: str | None = None
     stderr_path: str | None = None
+    attempt: int = 1
     raw: Mapping[str, Any] = field(repr=False, compare=False)
 
     @property
     def scheduler_name(self) -> str:
-        """The scheduler job's name: readable, and no other job's."""
-        return f"{self.name}-{self.id}-{self.tag}"
+        """The scheduler job's name: readable, and no other job's, nor another attempt's."""
+        return f"{self.name}-{self.id}-{self.tag}" + ("" if self.attempt == 1 else f"-{self.attempt}")
 
     @property
     def output_path(self) -> str:
@@ -146,6 +147,7 @@ class Command:
     directory: str | None
     paths: tuple[str, ...] | None
     unless_ran: bool = False
+    attempt: int = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -240,6 +242,7 @@ def read_lease(raw: Mapping[str, Any]) -> Lease:
             outputs=_each(
                 raw, "outputs", lambda item: Output(item=_whole(item, "item"), source=_no_nul("source", item["source"]))
             ),
+            attempt=_attempt(raw),
             stdin_path=_maybe_text(raw, "stdin_path"),
             stdout_path=_maybe_text(raw, "stdout_path"),
             stderr_path=_maybe_text(raw, "stderr_path"),
@@ -264,6 +267,7 @@ def read_command(raw: Mapping[str, Any]) -> Command:
         directory=_maybe_text(raw, "directory"),
         paths=None if paths is None else tuple(_no_nul("paths", path) for path in paths),
         unless_ran=raw.get("unless_ran") is True,
+        attempt=_attempt(raw),
     )
 
 
@@ -360,6 +364,13 @@ def _whole(raw: Mapping[str, Any], name: str) -> int:
     if type(value) is not int or value < 0:
         raise BadLease(f"{name} is {value!r}, not a whole number")
     return value
+
+
+def _attempt(raw: Mapping[str, Any]) -> int:
+    attempt = _whole(raw, "attempt") if "attempt" in raw else 1
+    if attempt == 0:
+        raise BadLease("attempt is 0: attempts are counted from 1")
+    return attempt
 
 
 def _no_nul(name: str, value: object) -> str:

@@ -10,13 +10,14 @@ import contextlib
 import logging
 import posixpath
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 
 from qstage.agent import rules
 from qstage.agent.config import AgentConfig
 from qstage.agent.jobdir import DirectoryRefused, JobDirectory, NoDirectory, open_job_directory
 from qstage.agent.journal import Journal
-from qstage.agent.policy import refusal
-from qstage.agent.rules import Act, End, Held, Phase, Presence, Seen, Step
+from qstage.agent.policy import OUR_OWN, refusal
+from qstage.agent.rules import Act, End, Held, Phase, Presence, Seen, Step, of_attempt
 from qstage.agent.runscript import render
 from qstage.agent.schedulers import Rejected, Scheduler, SchedulerAway
 from qstage.agent.wire import FoundOutput, Lease
@@ -103,7 +104,7 @@ class Work:
         run = note = found = None
         begun = held.phase is Phase.SUBMITTING
         try:
-            with open_job_directory(held.lease.directory, self._config.policy, create=False) as directory:
+            with self._directory(held.lease) as directory:
                 run, note = directory.run_marker(), directory.exit_note()
                 begun = begun or (held.phase is Phase.LEASED and directory.has_run_script())
         except NoDirectory:
@@ -130,7 +131,7 @@ class Work:
         log.info("job submitted", extra={"job": held.job, "native_id": receipt.native_id})
 
     def _prepare(self, lease: Lease) -> str:
-        with open_job_directory(lease.directory, self._config.policy, create=True) as directory:
+        with self._directory(lease, create=True) as directory:
             directory.claim(lease.job, lease.id, self._config.site)
             for file in lease.files:
                 directory.write_file(file.path, file.content, file.mode)
@@ -155,7 +156,7 @@ class Work:
             # Its user may have removed the directory: then nothing of it can start any more.
             with (
                 contextlib.suppress(NoDirectory),
-                open_job_directory(held.lease.directory, self._config.policy, create=False) as directory,
+                self._directory(held.lease) as directory,
             ):
                 directory.block(self._clock())
         if held.native_id is not None:
@@ -166,7 +167,7 @@ class Work:
         tail, detail = "", None
         found: tuple[FoundOutput, ...]
         try:
-            with open_job_directory(held.lease.directory, self._config.policy, create=False) as directory:
+            with self._directory(held.lease) as directory:
                 if end.outcome == "canceled":
                     directory.block(self._clock())
                 tail = _tail(directory, held.lease)
@@ -183,7 +184,11 @@ class Work:
     # Steps
 
     def _script(self, held: Held) -> str:
-        return posixpath.join(held.lease.directory.rstrip("/"), ".qstage/run.sh")
+        name = of_attempt("run.sh", held.lease.attempt)
+        return posixpath.join(held.lease.directory.rstrip("/"), OUR_OWN, name)
+
+    def _directory(self, lease: Lease, *, create: bool = False) -> AbstractContextManager[JobDirectory]:
+        return open_job_directory(lease.directory, self._config.policy, create=create, attempt=lease.attempt)
 
     def _keep(self, step: Step) -> None:
         self._journal.put(step.held, step.reports)

@@ -113,6 +113,10 @@ class Client:
         """Let a held job go on."""
         return results.read_job(self._http.post(f"/v1/jobs/{int(job_id)}/release", repeat=True))
 
+    def retry(self, job_id: int) -> results.Job:
+        """Try a failed job again, from what failed of it. Raises ``Conflict`` for one that has not failed."""
+        return results.read_job(self._http.post(f"/v1/jobs/{int(job_id)}/retry"))
+
     # Sites
 
     def create_site(self, document: Mapping[str, Any]) -> results.SiteCreated:

@@ -246,6 +246,24 @@ def test_cleanup_of_a_directory_that_is_not_the_jobs_is_refused(site: Site) -> N
     assert (mine / "thesis").read_text() == "years"
 
 
+def test_another_attempt_runs_once_more_in_the_same_directory_and_a_stray_of_the_first_does_not(site: Site) -> None:
+    script = "#!/bin/bash\necho ran >>count\n[ $(wc -l <count) -ge 2 ]\n"
+    job = site.lease(1001, script)
+    site.start()
+    assert ends(site, job)["exit_code"] == 1
+    with site.service.lock:
+        site.service.reports.clear()
+    assert site.lease(1001, script, epoch=3, attempt=2) == job
+    report = ends(site, job)
+    assert (report["epoch"], report["exit_code"]) == (3, 0)
+    own = site.directory(1001) / ".qstage"
+    assert {"run", "run.2", "exit", "exit.2", "run.sh", "run.sh.2"} <= {each.name for each in own.iterdir()}
+    for stray in ("run.sh", "run.sh.2"):
+        done = subprocess.run(["/bin/bash", own / stray], capture_output=True, text=True, check=False)
+        assert (done.returncode, "does not run it" in done.stderr) == (0, True)
+    assert (site.directory(1001) / "count").read_text() == "ran\nran\n"
+
+
 def order_cleanup(site: Site, **fields: Any) -> dict[str, Any]:
     """The cleanup of a job that was canceled, and what the agent says to it."""
     command = {"job": "user/1001", "id": 1001, "epoch": 0, "command": "cleanup", "native_id": None}

@@ -221,12 +221,13 @@ class House:
         self.sweep = Sweep(desks=self.desks, bell=self.bell, clock=self.clock)
         doors = self.doors = Doors(profiles=self.logins)
         outlooks = Outlooks(profiles=self.logins, collections=self.collections, expected=self.expected)
+        allowance = Allowance(holdings=self.holdings, caps=self.caps, clock=self.clock)
         self.post_jobs = PostJobs(
             jobs=self.jobs,
             dependants=self.dependants,
             postings=self.postings,
             sites=self.sites,
-            allowance=Allowance(holdings=self.holdings, caps=self.caps, clock=self.clock),
+            allowance=allowance,
             bell=self.bell,
             clock=self.clock,
             outlooks=outlooks,
@@ -237,6 +238,7 @@ class House:
             postings=self.postings,
             desks=self.desks,
             sites=self.sites,
+            allowance=allowance,
             bell=self.bell,
             clock=self.clock,
             outlooks=outlooks,
@@ -373,7 +375,7 @@ class AgentTwin:
         ref = str(lease.job.ref)
         if ref in self.held:
             return
-        self.ran.append(ref)
+        self.ran.append(ref if lease.job.attempt == 1 else f"{ref} again, {lease.job.attempt}")
         number, epoch = lease.job.ref.number, lease.job.epoch
         native = {"job": ref, "epoch": epoch, "native_id": f"7{number}"}
         end = {"outcome": "ok", "exit_code": 0, **self.ends.get(number, {})}

@@ -130,6 +130,14 @@ def test_without_a_scheduler_that_does_it_the_agent_ends_a_job_at_its_walltime_o
     assert advance(held(Phase.ACTIVE), seen, grace=GRACE, keeps_walltime=True).act is None
 
 
+def test_another_attempt_of_a_job_begins_from_the_beginning_whatever_the_one_before_came_to() -> None:
+    again = lease(epoch=3, attempt=2)
+    for phase in Phase:
+        step = leased_again(held(phase, gone_since=900.0, cancel_at=900.0), again, 1000)
+        assert step == Step(held=Held(lease=again))
+    assert again.scheduler_name == f"{lease().scheduler_name}-2"
+
+
 def test_a_job_canceled_before_it_was_submitted_never_is() -> None:
     step = after(cancel(held(Phase.LEASED), 990), look())
     assert (step.act, step.end) == (Act.GATHER, End(outcome="canceled", exit_code=None))

@@ -20,6 +20,7 @@ from chalicelib.core.events import (
     Cleaned,
     CleanupRefused,
     Completed,
+    DelayOver,
     DependencyBroken,
     DependencyMet,
     Event,
@@ -35,6 +36,7 @@ from chalicelib.core.events import (
     Rejected,
     Report,
     StagedIn,
+    TriedAgain,
     Withdrawn,
 )
 from chalicelib.core.holds import Hold
@@ -42,7 +44,8 @@ from chalicelib.core.ids import BatchId, JobNumber, TaskId
 from chalicelib.core.job import FINAL, Job, Leg, LegStatus, Outcome, Stage, State
 from chalicelib.core.lifecycle import LONGEST_TRAIL, PAST, TABLE, IllegalTransition, allows, faults_of, transition
 from chalicelib.core.outputs import Found, legs_at_exit
-from chalicelib.core.progress import abandoned_by, due, plannable, rests, stage_of
+from chalicelib.core.progress import abandoned_by, due, plannable, rests, stage_of, waits_to_try
+from chalicelib.core.retrying import try_by_hand
 from chalicelib.core.site_queue import Kind, site_due
 
 ENDS = st.sampled_from([*[LegStatus.DONE] * 6, LegStatus.ABSENT, LegStatus.FAILED, LegStatus.PENDING])
@@ -79,6 +82,7 @@ DOCUMENTS = [
         hold=True,
     ),
     a_document(stage_in=[an_input()], depends_on=[1000, {"job": 999, "when": "afterany"}]),
+    a_document(stage_in=[an_input()], stage_out=[an_output()], retry={"attempts": 3, "delay": 5}),
 ]
 
 
@@ -116,7 +120,7 @@ class Life:
         return True
 
     def check_change(self, before: Job, event: Event, after: Job) -> None:
-        if before.state.final:
+        if before.state.final and not isinstance(event, TriedAgain):
             kept = replace(after, version=before.version, updated_at=before.updated_at, trail=before.trail)
             assert replace(before, cleanup=False, posted=None) == kept, "final is final, but for its directory"
         assert after.version == before.version + 1
@@ -183,6 +187,23 @@ class Life:
             assert self.tell(event)
             assert self.job is not before, "what is due makes a difference"
         raise AssertionError("what is due has no end")
+
+    def begin_the_next_try(self) -> None:
+        if waits_to_try(self.job):
+            assert self.tell(DelayOver())
+            assert self.job.not_before is None
+
+    def try_again_by_hand(self) -> None:
+        """A failed job alone is tried again; of a try that is gone nothing is heard any more."""
+        again = try_by_hand(self.job, cleanup=self.data.draw(st.booleans()))
+        legal = self.job.state is State.FAILED and self.data.draw(RARELY)
+        if legal:
+            assert self.tell(again)
+            assert self.job.attempt == again.attempt + 1
+        before = self.job
+        for attempt in {again.attempt - 1, again.attempt + 1} - {self.job.attempt}:
+            assert self.tell(replace(again, attempt=attempt))
+        assert self.job is before, "a stale try changes nothing"
 
     # The jobs that it waits for, and those that wait for it.
 
@@ -324,6 +345,7 @@ STEPS = (
         Life.hear_of_another_lease,
         Life.hear_again_what_was_heard_before,
     ),
+    *(Life.begin_the_next_try, Life.begin_the_next_try, Life.try_again_by_hand),
     *(Life.hear_of_a_parent, Life.hear_of_a_parent, Life.be_awaited),
     *(Life.cancel, Life.hold_or_release, Life.hold_or_release, Life.say_what_is_out_of_place),
 )

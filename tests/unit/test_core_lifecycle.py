@@ -24,7 +24,11 @@ from chalicelib.core.events import (
     LegsSettled,
     Queued,
     Report,
+    RunRetried,
     StagedIn,
+    StageInRetried,
+    StageOutRetried,
+    TriedAgain,
 )
 from chalicelib.core.ids import BatchId, JobNumber, JobRef, TaskId
 from chalicelib.core.job import FINAL, Job, Leg, LegStatus, Outcome, Stage, State
@@ -211,16 +215,17 @@ def test_the_trail_of_an_endless_story_keeps_its_beginning_and_its_end() -> None
     assert versions[-1] == job.version == 2 * LONGEST_TRAIL + 1
 
 
-def test_no_event_leads_out_of_a_final_state() -> None:
+def test_only_another_try_leads_out_of_a_final_state_and_only_of_failed() -> None:
     for state in FINAL:
-        assert {target for target in TABLE[state].values() if target is not PAST} <= {state}
+        out = {event for event, target in TABLE[state].items() if target not in (PAST, state)}
+        assert out == ({StageInRetried, RunRetried, StageOutRetried} if state is State.FAILED else set())
 
 
 def test_every_state_has_its_row_and_every_event_its_column() -> None:
     assert set(TABLE) == set(State)
 
     events = {each for each in vars(lifecycle).values() if isinstance(each, type) and issubclass(each, Event)}
-    assert {event for row in TABLE.values() for event in row} == events - {Event, Report}
+    assert {event for row in TABLE.values() for event in row} == events - {Event, Report, TriedAgain}
 
 
 def test_the_story_of_what_cannot_be_tells_nothing_that_a_user_wrote() -> None:

@@ -43,7 +43,8 @@ class StoreGone(Exception):
 class Scenario:
     """What is posted, what happens along the way, and how each job is to end.
 
-    ``meanwhile`` is called after each minute, for what users do when they see something. ``once`` says that
+    ``meanwhile`` is called after each minute, for what users do when they see something; ``goes_on`` says that they
+    have not done all of it, though every job is final. ``once`` says that
     nothing goes wrong in it, so that each item travels in exactly one task.
     """
 
@@ -51,6 +52,7 @@ class Scenario:
     ends: Ends
     before: Callable[[House], None] = lambda house: None
     meanwhile: Callable[[House], None] = lambda house: None
+    goes_on: Callable[[House], bool] = lambda house: False
     once: bool = True
     results: int = 2
     takes: timedelta = timedelta(seconds=20)
@@ -72,6 +74,8 @@ class Scenario:
             for user, _ in rung:
                 trip.survive(partial(house.reconciler.wake, user, house.time_left))
             trip.survive(lambda: house.agent.work(1))
+            if self.goes_on(house):
+                continue
             if not house.agent.held and all(job.state.final and not job.cleanup for job in house.committed()):
                 break
         trip.armed = False
@@ -145,6 +149,30 @@ def holds_and_releases(house: House) -> None:
         house.manage.hold(ADA, JobNumber(1001), Hold.STAGING)
     if minute == 8 and house.job(1001).hold is not None:
         house.manage.release(ADA, JobNumber(1001))
+
+
+def fails_twice(house: House) -> None:
+    """Its first two runs end badly."""
+    house.agent.ends[1001] = {"outcome": "error", "exit_code": 3}
+    if house.rows.jobs and house.job(1001).attempt == 3:
+        house.agent.ends.clear()
+
+
+def rejects_the_first(house: House) -> None:
+    for ref, held in house.agent.held.items():
+        if held["epoch"] == 1 and held["reports"] and held["reports"][0]["event"] == "queued":
+            held["reports"] = [{"job": ref, "epoch": 1, "event": "rejected"}]
+
+
+def puts_the_late_input(house: House) -> None:
+    if house.job(1001).attempt == 2:
+        house.globus.put(LAB, "/late/x")
+
+
+def cures_the_archive_and_asks_again(house: House) -> None:
+    if house.job(1001).state is State.FAILED:
+        house.globus.bad_paths.clear()
+        house.manage.retry(ADA, JobNumber(1001))
 
 
 def posts_a_parent(house: House) -> None:
@@ -259,6 +287,30 @@ SCENARIOS = {
     ),
     "staging held, released and held again": Scenario(
         [a_document(hold="staging"), a_document()], {1001: DONE, 1002: DONE}, meanwhile=holds_and_releases
+    ),
+    "a run that is tried again": Scenario(
+        [a_document(retry={"attempts": 3, "delay": 120})],
+        {1001: DONE},
+        before=fails_twice,
+        meanwhile=fails_twice,
+        once=False,
+    ),
+    "a submission that is tried again": Scenario(
+        [a_document(retry={"attempts": 2, "delay": 120})], {1001: DONE}, meanwhile=rejects_the_first
+    ),
+    "an input that comes late": Scenario(
+        [a_document(source="/late/", retry={"attempts": 2, "delay": 600}), a_document()],
+        {1001: DONE, 1002: DONE},
+        meanwhile=puts_the_late_input,
+        once=False,
+    ),
+    "an archive that is cured meanwhile, and a retry by hand": Scenario(
+        [a_document(retry={"attempts": 2, "delay": 60})],
+        {1001: DONE},
+        before=with_a_bad_archive,
+        meanwhile=cures_the_archive_and_asks_again,
+        goes_on=lambda house: house.job(1001).attempt < 3,
+        once=False,
     ),
     "a job that waits for another": Scenario(
         [a_document(depends_on=[1001]), a_document(depends_on=[{"job": 1001, "when": "afternotok"}])],
