@@ -1,0 +1,162 @@
+"""How often an agent calls: a thousand jobs through one agent, whose scheduler is a twin in virtual time.
+
+The agent, its journal, its work and the jobs' directories are the real ones; the scheduler takes 0.3 seconds for each
+submission, runs fifty jobs at a time, and leaves in a job's directory what its run script would.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+from agent_site import TOKEN, Service
+
+from qstage.agent.config import AgentConfig
+from qstage.agent.journal import Journal
+from qstage.agent.loop import Agent
+from qstage.agent.orders import Orders
+from qstage.agent.policy import Policy
+from qstage.agent.rules import Presence
+from qstage.agent.schedulers import Receipt
+from qstage.agent.wire import Lease
+from qstage.agent.work import Work
+from qstage.client import Client
+from qstage.client.results import Secret
+
+JOBS = 1000
+SUBMIT, RUN = 0.3, 100.0
+"""Seconds that a submission takes, and a job."""
+AT_ONCE = 50
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 1_800_000_000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+class Paced:
+    """A scheduler in virtual time."""
+
+    keeps_walltime = True
+
+    def __init__(self, clock: Clock) -> None:
+        self.clock = clock
+        self.waiting: list[tuple[str, Path]] = []
+        self.running: dict[str, tuple[Path, float]] = {}
+        self.ended = 0
+
+    def submit(self, lease: Lease, script: str, directory: str) -> Receipt:
+        self.clock.now += SUBMIT
+        native = str(5000 + lease.id)
+        self.waiting.append((native, Path(directory)))
+        return Receipt(native_id=native, ticket=native)
+
+    def step(self) -> None:
+        for native, (directory, began) in list(self.running.items()):
+            if self.clock.now >= began + RUN:
+                (directory / ".qstage/exit").write_text(f"0 {int(began + RUN)}\n")
+                del self.running[native]
+                self.ended += 1
+        while self.waiting and len(self.running) < AT_ONCE:
+            native, directory = self.waiting.pop(0)
+            (directory / ".qstage/run").mkdir()
+            (directory / ".qstage/run/native_id").write_text(f"{native}\n")
+            (directory / ".qstage/run/started").write_text(f"{int(self.clock.now)}\n")
+            self.running[native] = (directory, self.clock.now)
+
+    def presence(self, native_ids: Mapping[str, str]) -> Mapping[str, Presence]:
+        queued = {native for native, _ in self.waiting}
+        return {
+            native: Presence.ACTIVE
+            if native in self.running
+            else Presence.QUEUED
+            if native in queued
+            else Presence.GONE
+            for native in native_ids
+        }
+
+    def find(self, name: str) -> str | None:
+        return None
+
+    def cancel(self, native_id: str, script: str) -> None:
+        raise AssertionError("nothing is canceled here")
+
+    def hold(self, native_id: str) -> bool:
+        return False
+
+    def release(self, native_id: str) -> bool:
+        return False
+
+    def forget(self, native_id: str, ticket: str | None) -> None:
+        pass
+
+
+class Counted(Client):
+    """The service's client without the wire: calls are counted by what their answers carry."""
+
+    def __init__(self, service: Service) -> None:
+        super().__init__("http://127.0.0.1:9", TOKEN)
+        self.service = service
+        self.calls = 0
+
+    def sync_site(self, site_id: str, body: Mapping[str, Any]) -> Mapping[str, Any]:
+        self.calls += 1
+        status, answer = self.service.sync(f"/api/v1/sites/{site_id}/sync", f"Bearer {TOKEN}", dict(body))
+        assert status == 200
+        return answer
+
+
+class Turning(threading.Event):
+    """Lets virtual time pass where the agent waits, until all jobs have ended and nothing of them is unsaid."""
+
+    def __init__(self, clock: Clock, scheduler: Paced, service: Service) -> None:
+        super().__init__()
+        self.clock, self.scheduler, self.service = clock, scheduler, service
+
+    def wait(self, timeout: float | None = None) -> bool:
+        self.clock.now += timeout or 0.0
+        self.scheduler.step()
+        exited = sum(report["event"] == "exited" for report in self.service.reports)
+        if exited == JOBS:
+            self.set()
+        return self.is_set()
+
+
+def lease(number: int, jobs: Path) -> dict[str, Any]:
+    return {
+        "job": f"user/{number}", "id": number, "epoch": 1, "leased_until": "2027-01-15T08:00:00Z",
+        "owner": {"id": "u-1", "username": "ada"}, "tag": "k3j2", "name": "md", "directory": f"{jobs}/k3j2/md-{number}",
+        "executable": "/bin/true", "resources": {"node_count": 1}, "attributes": {"duration": 600},
+    }  # fmt: skip
+
+
+def test_a_thousand_jobs_cost_an_agent_at_most_a_twentieth_of_a_carrying_call_each(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("os.fsync", lambda _: None)  # what a disk costs is not what is counted here
+    jobs = tmp_path / "jobs"
+    jobs.mkdir()
+    with closing(Service()) as service:
+        service.leases = {f"user/{number}": lease(number, jobs) for number in range(1001, 1001 + JOBS)}
+        config = AgentConfig(
+            service=service.url, site="theta", token=Secret(TOKEN), scheduler="slurm", path=("/bin",), state=tmp_path,
+            work=tmp_path, poll_seconds=10.0, grace_seconds=30.0, take=100, keep=(),
+            policy=Policy(owners=("ada",), directories=(str(jobs),)),
+        )  # fmt: skip
+        clock = Clock()
+        scheduler, client = Paced(clock), Counted(service)
+        journal = Journal.open(tmp_path / "journal")
+        work = Work(config, journal, scheduler, clock)
+        agent = Agent(config, journal, work, Orders(config.policy, journal, scheduler, clock), client, clock)
+        agent.run(Turning(clock, scheduler, service))
+        journal.close()
+    assert scheduler.ended == JOBS
+    assert len({report["job"] for report in service.reports if report["event"] == "exited"}) == JOBS
+    assert service.carried / JOBS <= 0.05, f"{service.carried} calls that carried something, {client.calls} in all"
