@@ -33,6 +33,7 @@ COMMANDS = {
     "watch": Entry("watch:watch", "Watch jobs as they go."),
     "hold": Entry("hold:hold", "Keep jobs from going on."),
     "release": Entry("release:release", "Let held jobs go on."),
+    "retry": Entry("retry:retry", "Try failed jobs again."),
     "wait": Entry("wait:wait", "Wait until a job has ended."),
     "story": Entry("story:story", "Tell what happened to a job."),
     "collections": Entry("collections:collections", "Names for Globus collections."),

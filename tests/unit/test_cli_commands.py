@@ -172,6 +172,16 @@ def test_qhold_and_qrls_speak_cobalts_words(
     assert capsys.readouterr().out == "   Removed user hold on jobs: \n      1002\n"
 
 
+def test_a_failed_job_is_tried_again_and_another_is_not(
+    service: responses.RequestsMock, capsys: pytest.CaptureFixture[str]
+) -> None:
+    service.post(f"{URL}/v1/jobs/1001/retry", json=JOB | {"state": "new"})
+    problem = {"detail": "it has not failed", "type": "urn:qstage:conflict"}
+    service.post(f"{URL}/v1/jobs/1002/retry", status=409, json=problem, content_type="application/problem+json")
+    assert run(["retry", "1001", "1002"]) == 1
+    assert capsys.readouterr() == ("1001 new\n", "qstage: job 1002: it has not failed\n")
+
+
 def test_all_faults_of_a_document_are_listed(
     service: responses.RequestsMock, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
