@@ -6,7 +6,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -16,23 +16,26 @@ import pytest
 from test_long_waits import check_completed, full_machine, hours_pass, in_state, waiting_for_login
 from whole_stack import document, opened, until
 
-from emulators.globus.browser import Browser
-from emulators.globus.config import Config
+from emulators.globus.browser import Browser, SignInError
+from emulators.globus.config import Config, Identity, Policy
 from emulators.stack import USER, Stack
 from qstage.client import Client
 
 MAIL = "ada@uni.example"
 
 
-def demanding(**demands: Any) -> Any:
-    """The plain world with demands on the archive."""
+def demanding(
+    *, people: tuple[Identity, ...] = (), policies: tuple[Policy, ...] = (), **demands: Any
+) -> Callable[[Config], Config]:
+    """The plain world with demands on the archive, and with other identities of its people."""
 
     def change(plain: Config) -> Config:
         collections = tuple(
             replace(each, high_assurance=True, kind="mapped", **demands) if each.name == "archive" else each
             for each in plain.collections
         )
-        return replace(plain, collections=collections)
+        identities = (*plain.identities, *people)
+        return replace(plain, collections=collections, identities=identities, policies=policies)
 
     return change
 
@@ -132,3 +135,57 @@ def test_a_session_that_will_not_last_is_foreseen_told_twice_and_renewed(daily: 
     follow(link)
     for number in (first, answer.id):
         check_completed(daily, client, number)
+
+
+def worlds() -> dict[str, tuple[Any, str]]:
+    """What the archive can demand that ada's first sign-in does not bring, and as whom she has to sign in for it."""
+    linked = Identity(username="ada@alcf.anl.gov", linked_to=USER)
+    with_factor = Identity(username="ada@secure.example", linked_to=USER, mfa=True)
+    policy = Policy(name="alcf", domains=("alcf.anl.gov",), timeout_minutes=30 * 24 * 60)
+    return {
+        "a second factor": (demanding(mfa=True, people=(with_factor,)), with_factor.username),
+        "a domain": (demanding(required_domains=("alcf.anl.gov",), people=(linked,)), linked.username),
+        "a domain, told by the site's own login": (
+            demanding(required_domains=("alcf.anl.gov",), session_error=502, people=(linked,)),
+            linked.username,
+        ),
+        "a policy": (demanding(policy="alcf", policies=(policy,), people=(linked,)), linked.username),
+    }
+
+
+@pytest.mark.parametrize("what", worlds())
+def test_a_sign_in_that_is_not_of_the_kind_demanded_is_asked_for_by_a_link_that_brings_it(
+    tmp_path: Path, what: str
+) -> None:
+    world, username = worlds()[what]
+    with opened(tmp_path, world=world) as stack:
+        client, topic = client_of(stack), Topic(stack)
+        number = client.submit(document(stack)).jobs[0].id
+        link = waiting_for_login(client, number)
+        assert client.job(number).state == "stage_out", "what can go on goes on"
+        (needed,) = until(lambda: topic.of("login_needed") or None, "the topic says that a login is needed")
+        assert (needed["jobs"], needed["login_url"]) == ([number], link)
+        with pytest.raises(SignInError), Browser() as browser:
+            browser.sign_in(link, USER)  # the pages offer nothing that would not do
+        follow(link, username)
+        check_completed(stack, client, number)
+
+
+def test_what_transfer_tells_of_a_collection_is_foreseen_before_anything_moves(tmp_path: Path) -> None:
+    world, username = worlds()["a second factor"]
+    with opened(tmp_path, world=world) as stack:
+        client, topic = client_of(stack), Topic(stack)
+        held = client.submit(document(stack, hold=True)).jobs[0]
+        assert (held.session, held.warnings) == ("unchecked", ())
+        job = until(
+            lambda: ((found := client.job(held.id)).warnings and found) or None, "the job says what will be missing"
+        )
+        (warning,) = job.warnings
+        assert (job.session, warning.code, warning.at) == ("ended", "session-ended", None)
+        (told,) = until(lambda: topic.of("session_ends") or None, "the topic says so, too")
+        assert told["at"] is None
+        follow(str(warning.login_url), username)
+        until(lambda: client.job(held.id).session == "ok" or None, "the new sign-in is good enough")
+        client.release(held.id)
+        check_completed(stack, client, held.id)
+        assert topic.of("login_needed") == []
