@@ -111,6 +111,17 @@ def test_leading_keys_bound_what_a_caller_reads(stack: AwsStack) -> None:
     assert refusal(dynamodb.get_item, TableName="small-notes", Key={"id": {"S": "bob"}})[0] == "AccessDeniedException"
 
 
+def test_a_topic_takes_a_message_from_whom_its_policy_names_and_from_no_other(stack: AwsStack) -> None:
+    topic = stack.created.refs["News"]
+    admit(stack, allow("sns:Publish", topic), name="herald")
+    admit(stack, allow("sns:Publish", topic.replace("small-news", "other")), name="stranger")
+    assert stack.client("sns", "herald").publish(TopicArn=topic, Message="a-secret & more")["MessageId"]
+    code, message = refusal(stack.client("sns", "stranger").publish, TopicArn=topic, Message="a-secret & more")
+    assert (code, "sns:Publish" in message, "a-secret" in message) == ("AuthorizationError", True, False)
+    code, _ = refusal(stack.client("sns", "herald").create_topic, Name="another")
+    assert code == "AuthorizationError", "what a function may ask of a topic is to publish"
+
+
 def test_sealing_is_bound_to_its_context(stack: AwsStack) -> None:
     arn = stack.created.attributes["NamesKey", "Arn"]
     condition = {

@@ -25,12 +25,14 @@ from chalicelib.core.errors import FarSide, GrantRefused, LoginNeeded, Refusal, 
 from chalicelib.core.ids import CollectionId, UserId
 from chalicelib.core.logins import LoginRequest, SignInPolicy, hashed, request_for
 from chalicelib.core.ports.auth import ClientCredentials
+from chalicelib.core.sessions import SignInDemand
 from chalicelib.core.tokens import PURPOSE, AccessToken
 from chalicelib.service.exchange import Exchanging
 from chalicelib.service.sign_in import Answer, Finished, SignIn
 from chalicelib.service.tokens import Tokens
 from emulators.clock import TurnedClock
 from emulators.globus import Browser, GlobusEmulator
+from emulators.globus.config import Collection, Config, Policy, default_config
 from emulators.globus.faults import CallFault
 
 CALLBACK = "http://127.0.0.1:4321/api/callback"
@@ -118,10 +120,26 @@ class Deployment:
             t.operation_ls(self.collection(name), path="/")
 
 
+MONTH = Policy(name="monthly", domains=("alcf.anl.gov",), timeout_minutes=30 * 24 * 60, readers=("qstage",))
+OURS = Policy(name="ours", mfa=True, timeout_minutes=60, readers=("qstage",))
+FOREIGN = Policy(name="foreign", domains=("elsewhere.org",), mfa=True)
+
+
+def demanding_world() -> Config:
+    """The default world, and collections under policies that our client may read or may not."""
+    plain = default_config()
+    more = (
+        Collection(name="alcf", policy="monthly", session_timeout_minutes=45 * 24 * 60),
+        Collection(name="vault", kind="guest", policy="ours"),
+        Collection(name="abroad", policy="foreign", mfa=True),
+    )
+    return replace(plain, collections=(*plain.collections, *more), policies=(MONTH, OURS, FOREIGN))
+
+
 @pytest.fixture
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Deployment]:
     clock = TurnedClock(1_800_000_000.0)
-    with GlobusEmulator(tmp_path / "data", clock=clock) as emulator:
+    with GlobusEmulator(tmp_path / "data", demanding_world(), clock=clock) as emulator:
         for name, value in emulator.environment().items():
             monkeypatch.setenv(name, value)
         yield Deployment(emulator, clock)
@@ -151,6 +169,26 @@ def test_collection_facts_tell_which_need_a_consent(here: Deployment) -> None:
     facts = here.source.facts([*(here.collection(each) for each in names), unknown])
     assert [facts[here.collection(each)].needs_data_access for each in names] == [True, False, False]
     assert unknown not in facts
+
+
+def test_collection_facts_tell_what_a_sign_in_must_be_like(here: Deployment) -> None:
+    ids = {name: here.collection(name) for name in ("lab", "secure", "alcf", "vault", "abroad")}
+    found = here.source.facts(ids.values())
+    days = timedelta(days=1)
+    assert {name: found[each].demand for name, each in ids.items()} == {
+        "lab": SignInDemand(),
+        "secure": SignInDemand(max_age=timedelta(minutes=30)),
+        "alcf": SignInDemand(max_age=30 * days, domains=("alcf.anl.gov",)),
+        "vault": SignInDemand(max_age=timedelta(hours=1), mfa=True),
+        "abroad": SignInDemand(mfa=True),
+    }, "the stricter of endpoint and policy holds; what is in a policy of others is not known"
+    assert found[ids["abroad"]].policies == (FOREIGN.id,), "but the link can name it"
+
+
+def test_a_policy_endpoint_that_fails_costs_no_login(here: Deployment) -> None:
+    here.emulator.controls.fail(path="/v2/api/policies/*", status=503, times=10)
+    alcf = here.collection("alcf")
+    assert here.source.facts([alcf])[alcf].demand == SignInDemand(max_age=timedelta(days=45))
 
 
 def test_a_missing_consent_becomes_a_login_that_ends_it(here: Deployment, browser: Browser) -> None:
@@ -200,6 +238,23 @@ def test_a_login_that_auth_does_not_describe_counts_by_its_id_token(here: Deploy
     done = here.login(browser)
     (own,) = done.profile.session.authentications
     assert (own.username, own.auth_time, own.mfa) == ("ada@uni.example", here.clock.now(), False)
+
+
+@pytest.mark.parametrize("status", [403, 502])
+def test_a_refusal_for_want_of_a_domain_becomes_a_login_that_brings_it(
+    here: Deployment, browser: Browser, status: int
+) -> None:
+    user = here.login(browser, "abroad").profile.user
+    place = here.emulator.world.places.named("abroad")
+    place.collection = replace(place.collection, session_error=status, required_domains=("alcf.anl.gov",), mfa=False)
+    with pytest.raises(LoginNeeded) as needed:
+        here.list_directory(here.tokens.access_token(user, here.clock.now()), "abroad")
+    assert (needed.value.reason, needed.value.session.single_domain) == (LoginReason.SESSION, ("alcf.anl.gov",))
+    place.collection = replace(place.collection, policy=None)
+    with pytest.raises(LoginNeeded) as needed:
+        here.list_directory(here.tokens.access_token(user, here.clock.now()), "abroad")
+    here.login(browser, who="ada@alcf.anl.gov", request=request_for(needed.value.demand, user))
+    here.list_directory(here.tokens.access_token(user, here.clock.now()), "abroad")
 
 
 def test_a_domain_is_asked_of_the_sign_in(here: Deployment, browser: Browser) -> None:

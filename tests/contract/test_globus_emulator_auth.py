@@ -11,6 +11,8 @@ import jwt
 import pytest
 import requests
 from globus_sdk.scopes import AuthScopes, TransferScopes
+from globus_sdk.testing import get_response_set
+from globus_sdk.transport import RetryConfig
 
 from emulators.clock import TurnedClock
 from emulators.globus import Browser, Client, Config, GlobusEmulator, Policy
@@ -31,8 +33,9 @@ def globus_config() -> Config:
     """The default world with a policy and an application that has no secret."""
     config = default_config()
     policy = Policy(name="argonne", domains=("alcf.anl.gov",), timeout_minutes=60)
+    ours = Policy(name="ours", mfa=True, timeout_minutes=15, readers=("qstage",))
     native = Client(name="native", kind="native", redirect_uris=(CALLBACK,))
-    return dataclasses.replace(config, policies=(policy,), clients=(*config.clients, native))
+    return dataclasses.replace(config, policies=(policy, ours), clients=(*config.clients, native))
 
 
 @pytest.fixture
@@ -55,6 +58,22 @@ App = globus_sdk.ConfidentialAppAuthClient
 def link(app: App, **extra: object) -> str:
     app.oauth2_start_flow(CALLBACK, SCOPES, refresh_tokens=True)
     return app.oauth2_get_authorize_url(**extra)
+
+
+def test_a_policy_is_told_to_a_client_that_administers_it_and_to_no_other(
+    globus_emulator: GlobusEmulator, app: App
+) -> None:
+    own, other = (each.id for each in globus_emulator.config.policies)
+    scope = AuthScopes.manage_projects
+    token = app.oauth2_client_credentials_tokens(scope)["access_token"]
+    retries = RetryConfig(max_retries=0)
+    with globus_sdk.AuthClient(authorizer=globus_sdk.AccessTokenAuthorizer(token), retry_config=retries) as auth:
+        told = auth.get_policy(other)["policy"]
+        assert {*told} == {*get_response_set("auth.get_policy").lookup("default").json["policy"]}
+        assert (told["authentication_assurance_timeout"], told["required_mfa"]) == (900, True)
+        with pytest.raises(globus_sdk.AuthAPIError) as refused:
+            auth.get_policy(own)
+        assert refused.value.http_status == 404
 
 
 def code_of(back: str) -> str:

@@ -21,7 +21,7 @@ from chalicelib.core.errors import FarSide, LoginNeeded
 from chalicelib.core.ids import BatchId, CollectionId, JobNumber, TaskId, UserId
 from chalicelib.core.job import Stage
 from chalicelib.core.paths import Location
-from chalicelib.core.ports.transfer import IdenticalPaths, Submissions, Task, Tasks, TaskStatus
+from chalicelib.core.ports.transfer import Endpoints, IdenticalPaths, Submissions, Task, Tasks, TaskStatus
 from chalicelib.core.tokens import AccessToken
 from chalicelib.core.transfer_options import PLAIN, Options, filter_rules
 from emulators.clock import TurnedClock
@@ -30,10 +30,11 @@ from emulators.globus.config import Settings, default_config
 
 USER = UserId("11111111-1111-4111-8111-111111111111")
 CALLBACK = "http://127.0.0.1:4321/api/callback"
+NOWHERE = CollectionId("00000000-0000-4000-8000-00000000dead")
 TAKES = 20.0
 
 
-class Port(Submissions, Tasks, Protocol):
+class Port(Submissions, Tasks, Endpoints, Protocol):
     """What both implementations are."""
 
 
@@ -121,7 +122,7 @@ class MemoryGround(Ground):
 
     def __init__(self) -> None:
         super().__init__()
-        self.twin = TransferTwin(clock=Moments(self.clock), takes=timedelta(seconds=TAKES))
+        self.twin = TransferTwin(clock=Moments(self.clock), takes=timedelta(seconds=TAKES), unseen={NOWHERE})
         self.port = self.twin
         self.lab, self.site = CollectionId("a" * 8), CollectionId("b" * 8)
         expires = Moments(self.clock).now() + timedelta(days=2)
@@ -283,6 +284,20 @@ def test_a_collection_without_consent_needs_a_login_that_names_it(ground: Ground
         ground.sent(("/one.txt", "/job/one.txt"))
     assert need.value.reason is LoginReason.CONSENT
     assert data_access(ground.lab) in " ".join(need.value.scopes)
+
+
+def test_facts_of_a_collection_are_what_its_user_sees_and_nothing_where_they_see_none(ground: Ground) -> None:
+    found = ground.port.facts(ground.token, ground.lab)
+    assert found is not None
+    assert (found.needs_data_access, bool(found.demand)) == (True, False)
+    assert ground.port.facts(ground.token, NOWHERE) is None
+
+
+@pytest.mark.parametrize("ground", ["globus"], indirect=True)
+def test_facts_tell_what_a_collection_demands_of_a_sign_in(ground: GlobusGround) -> None:
+    found = ground.port.facts(ground.token, CollectionId(ground.globus.collections["secure"]))
+    assert found is not None
+    assert (found.high_assurance, found.max_age) == (True, timedelta(minutes=30))
 
 
 @pytest.mark.parametrize("ground", ["globus"], indirect=True)
