@@ -62,6 +62,7 @@ def demanding(command: Callable[..., None]) -> Callable[..., None]:
 @click.option("--root", "roots", multiple=True, metavar="DIRECTORY", help="Below which data may be linked.")
 @click.option("--queue", help="Queue of jobs that name none.")
 @click.option("--account", help="Account of jobs that name none.")
+@click.option("--queue-wait", type=click.IntRange(0), metavar="SECONDS", help="How long jobs wait in its queue.")
 @click.option("--user", "users", multiple=True, metavar="USER", help="Who else may use it.")
 @demanding
 @click.option("--token-file", type=click.Path(path_type=Path), help="Write the agent's token here, mode 0600.")
@@ -75,6 +76,7 @@ def create(
     roots: tuple[str, ...],
     queue: str | None,
     account: str | None,
+    queue_wait: int | None,
     users: tuple[str, ...],
     demand_domains: tuple[str, ...],
     demand_mfa: bool | None,
@@ -101,8 +103,9 @@ def create(
         "defaults": {name: value for name, value in (("queue_name", queue), ("account", account)) if value},
         "users": list(users),
         "demands": _demands(demand_domains, demand_mfa, demand_signed_in_within, demand_key_life),
+        "queue_wait": queue_wait,
     }
-    document |= {name: value for name, value in given.items() if value}
+    document |= {name: value for name, value in given.items() if value or value == 0}
     done = connect(settings).create_site(document)
     if done.agent_token is None:
         click.echo(f"site {done.site.id} was registered by an earlier request; its token was shown then", err=True)
