@@ -128,9 +128,10 @@ class ManageJobs:
             raise Conflict("not-failed", f"job {number} is {job.state}: only a failed job is tried again")
         document = read_document(dict(self.jobs.documents([(job.ref, job.revision)])[job.ref]))
         now = self.clock.now()
-        self.allowance.check(caller.user, Holding(jobs=1, bytes=job.size))
-        self.allowance.include(caller.user, number)
+        more = Holding(jobs=1, bytes=job.size)
+        self.allowance.check(caller.user, more)
         note_targets(self.jobs, self.postings, job, document, now)
+        self.allowance.take(caller.user, more, number)
         again = try_by_hand(job, cleanup=bool(document.cleanup))
         return self._seen_whole(self._wish(job, again))
 

@@ -12,7 +12,7 @@ from loop_house import ADA, BOB, CrashNow, House, a_document
 from chalicelib.adapters.memory.rows import JobRow
 from chalicelib.core.errors import Conflict, TooMany
 from chalicelib.core.holdings import RECOUNT, Caps, Holding
-from chalicelib.core.job import State
+from chalicelib.core.job import Stage, State
 from chalicelib.core.posting import document_size
 
 
@@ -189,6 +189,25 @@ def test_a_job_that_comes_alive_again_is_counted_and_later_counts_see_it() -> No
     house.clock.turn(minutes=2)
     with pytest.raises(TooMany, match="You have 3 live jobs"):
         allowance.take(ADA.user, Holding(jobs=1, bytes=10), numbers[1])
+
+
+def test_jobs_that_are_tried_again_by_hand_do_not_go_past_the_cap_together() -> None:
+    house = a_house(jobs=2)
+    failed = house.post(a_document("a"), a_document("b"))
+    for number in failed:
+        job = house.job(number)
+        ended = replace(
+            job, state=State.FAILED, failed_stage=Stage.STAGE_IN, error="x", posted=None, version=job.version + 1
+        )
+        with house.rows.writing():
+            house.rows.put_job(JobRow(ended, None))
+    house.post(a_document("c"))
+    assert held(house).jobs == 1
+    house.manage.retry(ADA, failed[0])
+    assert held(house).jobs == 2
+    house.clock.turn(minutes=2)
+    with pytest.raises(TooMany, match="You have 2 live jobs and this request brings 1 more"):
+        house.manage.retry(ADA, failed[1])
 
 
 def test_one_users_jobs_are_not_anothers() -> None:
