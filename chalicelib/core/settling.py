@@ -223,7 +223,7 @@ def _named(event: TaskEvent, aboard: Sequence[Aboard]) -> Iterable[Member]:
     Where one path is the beginning of another's last step (``/out/run`` and ``/out/run (2)``) the longer is
     meant: an item that goes again can still fail, and one that has failed cannot come back.
     """
-    found = [(place, each.movement.member) for each in aboard for place in _places(each.movement)]
+    found = [(place, each.movement.member) for each in aboard for place in _places(each.movement, event.code.upper())]
     found = [(place, member) for place, member in found if _holds(event.detail, place)]
     places = {place for place, _ in found}
     for place, member in found:
@@ -231,9 +231,14 @@ def _named(event: TaskEvent, aboard: Sequence[Aboard]) -> Iterable[Member]:
             yield member
 
 
-def _places(movement: Movement) -> tuple[str, ...]:
-    both = (movement.source.path.rstrip("/"), movement.destination.path.rstrip("/"))
-    return tuple(place for place in both if place)
+def _places(movement: Movement, code: str) -> tuple[str, ...]:
+    """Where an event of this code would name the item. A source of the kind that was asked for is not meant."""
+    source = "" if code == _OTHER_KIND[movement.recursive] else movement.source.path.rstrip("/")
+    return tuple(place for place in (source, movement.destination.path.rstrip("/")) if place)
+
+
+_OTHER_KIND = {True: "IS_A_DIRECTORY", False: "NOT_A_DIRECTORY"}
+"""The code that a directory, or a file, that was asked for as what it is never meets at its source."""
 
 
 def _holds(words: str, place: str) -> bool:

@@ -124,6 +124,7 @@ class AccessTwin:
     refused: bool = False
     error: Exception | None = None
     renewals: int = 0
+    value: str = "twin"
     session: Session = NOBODY
     scopes: tuple[str, ...] = ()
     forgotten: list[datetime] = field(default_factory=list)
@@ -143,7 +144,7 @@ class AccessTwin:
             self.version += 1
             self.renewals += 1
         expires = now + timedelta(days=2)
-        return AccessToken(user=user, value="twin", version=self.version, expires_at=expires, session=self.session)
+        return AccessToken(user=user, value=self.value, version=self.version, expires_at=expires, session=self.session)
 
     def consented(self, user: UserId) -> tuple[str, ...]:
         return self.scopes
@@ -172,6 +173,8 @@ class House:
     clock: Now = field(default_factory=Now)
     gate: Callable[[str, str], None] = lambda call, moment: None
     caps: Caps = ROOM
+    transfer: Any = None
+    """What stands for Globus Transfer, if it is not the twin."""
 
     def __post_init__(self) -> None:
         self.rows = MemoryRows(self.lag)
@@ -186,7 +189,7 @@ class House:
         self.holdings = cast(MemoryHoldings, Gated(MemoryHoldings(self.rows), "holdings", self))
         self.bell = cast(MemoryBell, Gated(self.rung, "bell", self))
         self.sites = MemorySites(self.rows)
-        transfer = cast(TransferTwin, Gated(self.globus, "globus", self))
+        transfer = cast(TransferTwin, Gated(self.transfer or self.globus, "globus", self))
         access = cast(AccessTwin, Gated(self.access, "access", self))
         queue = cast(MemorySiteQueue, Gated(MemorySiteQueue(self.rows), "queue", self))
         self.collections = MemoryCollections(self.rows)
