@@ -39,7 +39,19 @@ def leave() -> Response:
 
 
 def _shown(who: Whoami) -> dict[str, Any]:
-    login: dict[str, Any] = {"state": "ok", "scopes": list(who.profile.scopes) if who.profile else []}
+    login: dict[str, Any] = {
+        "state": "ok",
+        "scopes": list(who.profile.scopes) if who.profile else [],
+        "session": [
+            {
+                "identity": each.identity,
+                "username": each.username,
+                "auth_time": when(each.auth_time),
+                "mfa": each.mfa,
+            }
+            for each in (who.profile.session.authentications if who.profile else ())
+        ],
+    }
     if who.demand is not None and who.link is not None:
         login |= {
             "state": "needed",

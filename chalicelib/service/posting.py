@@ -197,11 +197,11 @@ class PostJobs:
         the same moment is met by the notes, which decide."""
         wanted: dict[str, tuple[JobNumber, int, Location]] = {}
         for index, (number, document) in enumerate(zip(numbers, documents, strict=True)):
-            for digest, (item, place) in contested(document, number, index).items():
-                if digest in wanted:
-                    raise output_conflict(item, number, place, wanted[digest][0])
-                wanted[digest] = (number, item, place)
-        for digest, noted in self.postings.noted(caller.user, list(wanted)).items() if wanted else ():
+            for name, (item, place) in contested(document, number, index).items():
+                if name in wanted:
+                    raise output_conflict(item, number, place, wanted[name][0])
+                wanted[name] = (number, item, place)
+        for name, noted in self.postings.noted(caller.user, list(wanted)).items() if wanted else ():
             if writes(self.jobs, self.postings, caller.user, noted, now):
-                number, item, place = wanted[digest]
+                number, item, place = wanted[name]
                 raise output_conflict(item, number, place, noted)

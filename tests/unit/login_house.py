@@ -18,6 +18,7 @@ from chalicelib.core.ids import CollectionId, UserId
 from chalicelib.core.keys import Caller, KeyKind
 from chalicelib.core.logins import IdClaims, LoginAttempt, SignInPolicy
 from chalicelib.core.ports.auth import CodeAnswer, ExchangeRequest
+from chalicelib.core.sessions import Authentication, Session
 from chalicelib.core.tokens import PlainTokens
 from chalicelib.service.access import Access
 from chalicelib.service.bearers import Inspecting, KnownBearers
@@ -101,6 +102,9 @@ class ScriptedAuth:
             "expires_at": self.clock.now() + timedelta(hours=1),
             "auth_time": self.clock.now(),
             "identities": ((user, username),),
+            "session": Session(
+                authentications=(Authentication(identity=user, username=username, auth_time=self.clock.now()),)
+            ),
         }
         claims = IdClaims(**{**fields, **self.claims})  # type: ignore[arg-type]
         return CodeAnswer(claims=claims, tokens=self.tokens(f"refresh-{len(self.bought)}"))

@@ -71,7 +71,11 @@ def test_me_tells_of_a_login_that_is_needed_with_its_link(program: Visitor, hous
     never = program.get("/v1/me", **key).json["login"]
     assert (never["state"], never["reason"]) == ("needed", "never_signed_in")
     program.sign_in()
-    assert program.get("/v1/me", **key).json["login"]["state"] == "ok"
+    login = program.get("/v1/me", **key).json["login"]
+    assert login["state"] == "ok"
+    (signed_in,) = login["session"]
+    assert (signed_in["username"], signed_in["mfa"]) == ("ada@uni.example", False)
+    assert signed_in["auth_time"].startswith("2026-11-22T17:00")
     house.bell.demands[ADA] = LoginDemand(
         reason=LoginReason.SESSION,
         detail="The lab wants a fresh sign-in.",

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime, timedelta
+from typing import Any
 
 import pytest
 from loop_house import ADA, ARCHIVE, LAB, OTHER, START, CrashNow, House, a_document
@@ -407,3 +409,32 @@ def dying(name: str, at: str) -> Callable[[str, str], None]:
             raise CrashNow
 
     return gate
+
+
+def test_a_thousand_documents_cost_one_look_at_the_profile_and_one_at_each_collection() -> None:
+    house = a_house()
+    house.post(a_document("first"))
+    house.answer_rings()
+    reads: list[object] = []
+    outlooks = house.post_jobs.outlooks
+    counted = replace(
+        outlooks,
+        profiles=counting(outlooks.profiles, reads),
+        collections=counting(outlooks.collections, reads),
+        _warm={},
+    )
+    posting = replace(house.post_jobs, outlooks=counted)
+    raw = {"jobs": [a_document(f"j{each}") for each in range(1000)]}
+    prospects = posting.post(ADA, raw, None).prospects
+    assert {each.outlook.standing for each in prospects.values()} == {Standing.ENDS}
+    assert (len(prospects), len({id(each) for each in prospects.values()})) == (1000, 1)
+    assert sorted(str(name) for name in reads) == ["get", "load_profile"]
+
+
+def counting(port: Any, reads: list[object]) -> Any:
+    class Counting:
+        def __getattr__(self, name: str) -> Any:
+            reads.append(name)
+            return getattr(port, name)
+
+    return Counting()
