@@ -39,6 +39,9 @@ def _parser() -> argparse.ArgumentParser:
     serve.add_argument("--qdel-pause", type=float, default=0.0, help="seconds that qdel sleeps; Cobalt's does 1")
     serve.add_argument("--prologue", type=float, default=0.0, help="seconds a job takes in each prologue")
     serve.add_argument("--epilogue", type=float, default=0.0, help="seconds a job takes in each epilogue")
+    serve.add_argument(
+        "--filter", action="append", metavar="PROGRAM", help="sees and may change each job at qsub; repeatable"
+    )
     serve.add_argument("--drain", type=Drain, choices=list(Drain), default=Drain.BACKFILL)
     return parser
 
@@ -58,6 +61,7 @@ def _settings(options: argparse.Namespace) -> Settings:
         epilogue=options.epilogue,
         drain=options.drain,
         queues=tuple(queues),
+        filters=tuple(options.filter or ()),
     )
 
 

@@ -1,4 +1,4 @@
-"""The commands that lie in the simulator's ``bin``: qsub, qstat, qdel, qhold and qrls.
+"""The commands that lie in the simulator's ``bin``: qsub, qstat, qdel, qhold, qrls, qalter, qmove and qselect.
 
 Each reads its command line as Cobalt does, asks the daemon, prints, and returns the exit status. They start
 often, so they import little. The job's own log is begun here, by the submitter, as in Cobalt.
@@ -14,6 +14,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from string import Template
 from typing import Any
 
+from emulators.cobalt.alterations import qalter, qmove, qselect
+from emulators.cobalt.filters import run_filters
 from emulators.cobalt.wire import AbsentError, ask
 from qstage.cobalt.errors import UsageError
 from qstage.cobalt.jobids import (
@@ -69,12 +71,33 @@ def _qsub(state: str, argv: Sequence[str]) -> Report:
     depends = (job.dependencies or "none").split(":")
     spec |= {"user": user, "path": os.environ.get("PATH", "")}
     spec["dependencies"] = [] if depends[0].lower() == "none" else depends
-    answer = ask(state, {"verb": "submit", "spec": spec})
-    if "refused" in answer:
-        raise UsageError(1, stdout=job.stdout, stderr=job.stderr + answer["refused"])
+    try:
+        spec = _filtered(state, spec)
+        answer = _unless_refused(ask(state, {"verb": "submit", "spec": spec}))
+    except UsageError as end:
+        raise UsageError(end.exit_code, stdout=job.stdout + end.stdout, stderr=job.stderr + end.stderr) from None
     jobid = answer["jobid"]
-    warning = _begin_log(job, jobid, answer["now"])
+    warning = _begin_log(job, spec, jobid, answer["now"])
     return Report(stdout=f"{job.stdout}{jobid}\n", stderr=job.stderr + warning)
+
+
+def _filtered(state: str, spec: dict[str, Any]) -> dict[str, Any]:
+    """Return the spec as the site's filters leave it. They see only what the system could run."""
+    filters = ask(state, {"verb": "filters"})["filters"]
+    if not filters:
+        return spec
+    _unless_refused(ask(state, {"verb": "validate", "spec": spec}))
+    said = {name: value for name, value in spec.items() if value is not None and name != "dependencies"}
+    said |= {"tag": "job", "jobid": "*"}
+    if spec["dependencies"]:
+        said["all_dependencies"] = ":".join(spec["dependencies"])
+    return {"dependencies": spec["dependencies"], **run_filters(filters, said)}
+
+
+def _unless_refused(answer: dict[str, Any]) -> dict[str, Any]:
+    if "refused" in answer:
+        raise UsageError(1, stderr=answer["refused"])
+    return answer
 
 
 def _read_script(path: str) -> str | None:
@@ -106,11 +129,11 @@ def _checks(state: str) -> Checks:
     )
 
 
-def _begin_log(job: Qsub, jobid: int, now: float) -> str:
+def _begin_log(job: Qsub, spec: Mapping[str, Any], jobid: int, now: float) -> str:
     """Begin the job's log; return the warning if that is impossible."""
     os.umask(job.umask)
-    given = job.cobalt_log_file
-    path = f"{job.outputdir}/{jobid}.cobaltlog"
+    given = spec.get("cobalt_log_file")
+    path = f"{spec['outputdir']}/{jobid}.cobaltlog"
     if given is not None:
         path = Template(given).safe_substitute(jobid=jobid, COBALT_JOBID=jobid)
     lines = (
@@ -168,6 +191,22 @@ def _qrls(state: str, argv: Sequence[str]) -> Report:
     return release_report(request.ids, _outcomes(ask(state, {"verb": "release", **question})))
 
 
+def _rows(answer: Mapping[str, Any]) -> list[JobRow]:
+    return [_row(row) for row in answer["jobs"]]
+
+
+def _qalter(state: str, argv: Sequence[str]) -> Report:
+    return qalter(state, argv, _user(), _checks(state), _rows)
+
+
+def _qmove(state: str, argv: Sequence[str]) -> Report:
+    return qmove(state, argv, _user(), _rows)
+
+
+def _qselect(state: str, argv: Sequence[str]) -> Report:
+    return qselect(state, argv, _rows)
+
+
 def _outcomes(answer: Mapping[str, Any]) -> dict[int, HoldOutcome]:
     return {int(jobid): HoldOutcome(**outcome) for jobid, outcome in answer["found"].items()}
 
@@ -178,5 +217,8 @@ _COMMANDS: dict[str, Callable[[str, Sequence[str]], Report]] = {
     "qdel": _qdel,
     "qhold": _qhold,
     "qrls": _qrls,
+    "qalter": _qalter,
+    "qmove": _qmove,
+    "qselect": _qselect,
 }
 COMMANDS = tuple(_COMMANDS)

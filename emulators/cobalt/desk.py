@@ -10,9 +10,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from typing import Any
 
+from emulators.cobalt.altering import read_spec
 from emulators.cobalt.manager import QueueManager
 from emulators.cobalt.queues import RefusalError
-from emulators.cobalt.store import decode_spec
 
 
 class Desk:
@@ -31,6 +31,15 @@ class Desk:
                 return {"known": manager.known(ids)}
             case "jobs":
                 return self._jobs()
+            case "filters":
+                return {"filters": manager.settings.filters}
+            case "validate":
+                return self._told(lambda: manager.validate(read_spec(question["spec"])), None)
+            case "alter":
+                change = question["changes"]
+                result = self._told(lambda: manager.alter(question["id"], change, user), "queue-manager.set_jobs")
+            case "defer":
+                result = {"deferred": manager.defer(ids)}
             case "submit":
                 result = self._submit(question["spec"])
             case "delete":
@@ -48,9 +57,21 @@ class Desk:
 
     def _submit(self, spec: Mapping[str, Any]) -> dict[str, Any]:
         try:
-            return {"jobid": self._manager.submit(decode_spec(spec)), "now": self._manager.now()}
+            return {"jobid": self._manager.submit(read_spec(spec)), "now": self._manager.now()}
         except RefusalError as refusal:
             return {"refused": refusal.shown}
+        except ValueError as fault:
+            return {"refused": f"<Fault 1: {str(fault)!r}>\n"}
+
+    def _told(self, act: Callable[[], None], call: str | None) -> dict[str, Any]:
+        """Act; ``call`` is how Cobalt names the call that was refused, None where it is qsub's own."""
+        try:
+            act()
+        except RefusalError as refusal:
+            return {"refused": refusal.shown if call is None else refusal.shown_of(call)}
+        except ValueError as fault:
+            return {"refused": f"component error: XMLRPC failure <Fault 1: {str(fault)!r}> in {call}\n\n"}
+        return {}
 
     def _jobs(self) -> dict[str, Any]:
         manager = self._manager

@@ -93,6 +93,7 @@ def submit(jobid: int, spec: Spec, now: float) -> Step:
         entered=now,
         eligible_since=now,
         user_hold=spec.user_hold,
+        score=float(spec.extra.get("score", 0.0)),
     )
     fields: dict[str, object] = {"queue": spec.queue, "Resource_List": resource_list(spec), "user": spec.user}
     effects: list[Effect] = [Record("Q", _with_account(fields, spec))]
@@ -148,6 +149,21 @@ def free_dependencies(job: Job, now: float) -> Step:
     if not before or job.state is not State.HOLD:
         return job, ()
     return _release(job, "dep", now)
+
+
+def depend(job: Job, dependencies: tuple[str, ...], now: float) -> Step:
+    """Let a waiting job wait for these and no others (``qalter --dependencies``)."""
+    before = job.dep_hold
+    job = replace(job, spec=replace(job.spec, dependencies=dependencies), dep_failed=False)
+    if before and not job.dep_hold:
+        return _release(job, "dep", now)
+    if before or not job.dep_hold:
+        return job, ()
+    effects = (
+        CobaltLog("Info: dep hold placed on job"),
+        Record("HA", {"hold_type": "dep_hold", "start": now, "user": None}),
+    )
+    return (job if job.state is State.HOLD else _move(job, Event.HOLD, now)), effects
 
 
 def _release(job: Job, kind: str, now: float) -> Step:

@@ -8,15 +8,16 @@ who runs. Every change is on disk before the caller is told of it. All of it hap
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from string import Template
+from typing import Any
 
 from emulators.clock import Clock
-from emulators.cobalt import life, policy
+from emulators.cobalt import altering, life, policy
 from emulators.cobalt.jobs import ON_NODES, Job, Spec, State, row_of
 from emulators.cobalt.journal import Journal
-from emulators.cobalt.queues import blocked, check_queue, check_system
+from emulators.cobalt.queues import RefusalError, blocked, check_limits, check_queue, check_system
 from emulators.cobalt.records import CobaltLog, Record
 from emulators.cobalt.settings import Settings
 from emulators.cobalt.store import Store
@@ -53,6 +54,35 @@ class QueueManager:
             jobid = self._store.take_id()
             self._apply(life.submit(jobid, self._completed(spec, jobid), self.now()))
             return jobid
+
+    def validate(self, spec: Spec) -> None:
+        """Refuse what the system cannot run, before any filter sees it. Raises queues.RefusalError."""
+        check_system(spec, self.settings.nodes, self.settings.min_walltime)
+
+    def alter(self, jobid: int, changes: Mapping[str, Any], user: str) -> None:
+        """Change fields of the user's job, ``queue`` among them. Raises queues.RefusalError; then nothing changed.
+
+        A job that is gone, or another's, is left alone: its command looked a moment ago.
+        """
+        with self._lock:
+            for job in self._mine([jobid], user):
+                name = changes.get("queue", job.spec.queue)
+                if name not in self.queues:
+                    raise RefusalError(f"Error: queue '{name}' does not exist")
+                if job.state not in (State.READY, State.HOLD):
+                    raise RefusalError(f"job {jobid} is running; it cannot be moved")
+                step = altering.alter(job, changes, self.now())
+                check_limits(step[0].spec, self.queues[name], self._jobs.values())
+                self._apply(step)
+                self._sweep_dependencies()
+
+    def defer(self, ids: Sequence[int]) -> list[int]:
+        """Take the score from these jobs, whosever they are: so it is in Cobalt. Returns those that are there."""
+        with self._lock:
+            found = [self._jobs[one] for one in ids if one in self._jobs]
+            for job in found:
+                self._apply(altering.defer(job))
+            return [job.jobid for job in found]
 
     def rows(self) -> list[JobRow]:
         """Return what qstat may show of every job."""

@@ -27,10 +27,13 @@ class RefusalError(Exception):
     @property
     def shown(self) -> str:
         """Return what qsub prints to stderr."""
-        fault = f"<Fault {self.fault}: {self.text!r}>"
         if self.fault == JOB_FAULT:
-            return f"component error: XMLRPC failure {fault} in system.validate_job\n\n"
-        return f"{fault}\n"
+            return self.shown_of("system.validate_job")
+        return f"<Fault {self.fault}: {self.text!r}>\n"
+
+    def shown_of(self, call: str) -> str:
+        """Return what a command prints that does not expect this call to be refused."""
+        return f"component error: XMLRPC failure <Fault {self.fault}: {self.text!r}> in {call}\n\n"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,6 +103,13 @@ def check_queue(spec: Spec, queues: dict[str, Queue], jobs: Iterable[Job]) -> No
         raise RefusalError(
             f'No Max Walltime default or for queue "{spec.queue}" defined. Please contact system administrator'
         )
+    check_limits(spec, queue, jobs)
+
+
+def check_limits(spec: Spec, queue: Queue, jobs: Iterable[Job]) -> None:
+    """Refuse what this queue does not take. A job that is there already counts twice when it is altered: as itself,
+    and as what it is to be. So it is in Cobalt.
+    """
     if queue.state in ("draining", "dead"):
         raise RefusalError(f"The '{queue.name}' queue is {queue.state}")
     theirs = [job for job in jobs if job.spec.user == spec.user and job.spec.queue == spec.queue]

@@ -15,7 +15,7 @@ class Settings:
     ``interval`` is the pause between scheduler passes when nothing happens; every event starts one at once.
     ``kill_delay`` lies between SIGTERM and SIGKILL. ``qdel_pause`` is how long qdel sleeps, one second in
     Cobalt. ``prologue`` and ``epilogue`` are how long a job stays in each of its two prologues and
-    epilogues.
+    epilogues. ``filters`` are programs that see, and may change, each job before the queue manager does.
     """
 
     nodes: int
@@ -28,6 +28,7 @@ class Settings:
     epilogue: float = 0.0
     drain: Drain = Drain.BACKFILL
     queues: tuple[Queue, ...] = (Queue(name="default"),)
+    filters: tuple[str, ...] = ()
 
     @property
     def node_names(self) -> tuple[str, ...]:

@@ -51,6 +51,11 @@ def parse_ids(command: str, argv: Sequence[str], *, prog: str | None = None) -> 
         flags.add(given.option.dest)
 
     words = read_options(command, _TABLES[command], argv, meet, prog)
+    return IdRequest(ids=read_ids(command, words, prog), dependencies="dependencies" in flags)
+
+
+def read_ids(command: str, words: Sequence[str], prog: str | None = None) -> tuple[int, ...]:
+    """Read the job ids that end a command line: each once, ascending. Raises UsageError."""
     if not words:
         raise UsageError(1, stdout=usage_text(command, prog), stderr="No Jobid(s) given\n\n")
     ids: set[int] = set()
@@ -61,7 +66,7 @@ def parse_ids(command: str, argv: Sequence[str], *, prog: str | None = None) -> 
             ids.add(plain_int(word))
         except ValueError:
             raise UsageError(1, stderr=f"jobid must be an integer: {word}\n") from None
-    return IdRequest(ids=tuple(sorted(ids)), dependencies="dependencies" in flags)
+    return tuple(sorted(ids))
 
 
 def deleted_report(deleted: Sequence[tuple[int, str]]) -> Report:

@@ -1,4 +1,4 @@
-"""One reading of qsub's options: each is refused where it stands or kept.
+"""One reading of qsub's (or qalter's) options: each is refused where it stands or kept.
 
 This file owns what each option's value must be and the paths made of them. It does not open the script, and
 it does not know what is required: ``qsub`` does.
@@ -32,6 +32,8 @@ class Reading:
     """One pass over the words, or two: the second forgets the values of the first but not what was
     printed."""
 
+    command = "qsub"
+
     def __init__(self, table: Table, user: str, checks: Checks, prog: str) -> None:
         self.table, self.user, self.checks, self.prog = table, user, checks, prog
         self.out = self.err = ""
@@ -52,7 +54,7 @@ class Reading:
     def read(self, argv: Sequence[str]) -> None:
         self._forget()
         self.argv = tuple(argv)
-        self.rest = read_options("qsub", self.table, argv, self.meet, self.prog)
+        self.rest = read_options(self.command, self.table, argv, self.meet, self.prog)
 
     def meet(self, given: Given) -> None:
         """Take one option: refuse it here or keep its value."""

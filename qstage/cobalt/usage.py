@@ -20,8 +20,12 @@ _SYNOPSIS = {
     "qdel": "{prog} [options] <jobid1> [ ... <jobidN>]",
     "qhold": "{prog} [options] <jobid1> [ ... <jobidN> ]",
     "qrls": "{prog} [options] <jobid1> [ ... <jobidN> ]",
+    "qalter": "{prog} --help\nUsage: {prog} [options] <jobid1> ... <jobidN>",
+    "qmove": "{prog} [options] <queue name> <jobid1> [... <jobidN>]",
+    "qselect": "{prog} [options]",
 }
 _REVISION = {"qsub": "559", "qstat": "406", "qdel": "345", "qhold": "345", "qrls": "345"}
+_REVISION |= dict.fromkeys(("qalter", "qmove", "qselect"), "559")
 
 
 def usage_text(command: str, prog: str | None = None) -> str:
