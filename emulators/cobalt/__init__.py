@@ -4,9 +4,10 @@
 ``README.md`` says what it does, how it differs from a real Cobalt, and what it leaves out. The files by
 their role:
 
-- pure rules: ``jobs`` (data), ``life`` (states and events), ``queues`` (who is let in), ``policy`` (who
-  runs), ``records`` (what is written down)
+- pure rules: ``jobs`` (data), ``life`` (states and events), ``altering`` (qalter), ``queues`` (who is
+  let in), ``policy`` (who runs), ``records`` (what is written down)
 - the world: ``tasks`` and ``launcher`` (processes), ``store`` (disk), ``journal`` (logs)
 - what joins them: ``manager``
-- the outside: ``server`` and ``desk`` for the daemon, ``wire`` and ``commands`` for the commands, ``install``
+- the outside: ``server`` and ``desk`` for the daemon, ``wire``, ``commands``, ``alterations``
+  and ``filters`` for the commands, ``install``
 """

@@ -67,8 +67,8 @@ def test_a_waiting_job_is_altered_and_its_neighbour_is_not(site: Site) -> None:
     one, other = site.submit("-h", "-n2", "-t30"), site.submit("-h", "-n2", "-t30")
     assert site.said("qalter", "-t", "+15", "-n1", "-A", "chem", one) == (
         0,
-        "nodes changed from 2 to 1\nprocs changed from 2 to 1\nproject changed from None to chem\n"
-        "walltime changed from 30 to 45.0\n",
+        "nodes changed from 2 to 1\nproject changed from None to chem\nwalltime changed from 30 to 45.0\n"
+        "procs changed from 2 to 1\n",
         "",
     )
     assert [site.field(one, name) for name in ("WallTime", "Nodes", "Procs", "Project")] == [

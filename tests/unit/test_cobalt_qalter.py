@@ -148,7 +148,8 @@ def test_qmove_refuses_in_cobalts_words(argv: list[str], code: int, stderr: str)
 
 ROWS = [
     JobRow(jobid=5, user="ada", walltime=30, nodes=2, state=StateWord.USER_HOLD, queue="default", submittime=0.0),
-    JobRow(jobid=6, user="bob", walltime=30, nodes=2, state=StateWord.QUEUED, queue="debug", submittime=0.0, project="c"),
+    JobRow(jobid=6, user="bob", walltime=30, nodes=2, state=StateWord.QUEUED, queue="debug", submittime=0.0,
+           project="c"),
 ]  # fmt: skip
 
 
