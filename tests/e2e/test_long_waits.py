@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import threading
 from collections import Counter
@@ -14,10 +15,11 @@ from whole_stack import FINAL, document, terminal_key, until
 from emulators.aws.front import Seen
 from emulators.globus.browser import Browser
 from emulators.stack import NODES, USER, Stack
-from qstage.client import Client, Job
+from qstage.client import Client, Job, LoginNeeded
 
 HOUR = 3600
 SCHEDULES = ("refresh_tokens", "sweep")
+FUNCTIONS = ("api_handler", "exchange", "reconcile", *SCHEDULES)
 TOKEN, AUTHORIZE = ("POST", "/v2/oauth2/token"), ("GET", "/v2/oauth2/authorize")
 SUBMIT = ("POST", "/v0.10/transfer")
 PATIENCE = 60
@@ -110,8 +112,9 @@ def sign_in(link: str) -> None:
 def test_a_job_that_waits_sixty_days_for_a_full_machine_is_staged_out_and_nobody_signs_in(
     stack: Stack, client: Client
 ) -> None:
+    assert stack.login is not None
     with full_machine(stack, 60):
-        number = client.submit(document(stack)).jobs[0].id
+        number = stack.login.client.submit(document(stack)).jobs[0].id
         in_state(stack, client, number, "queued")
         auth = stack.globus.world.auth
         first = [token.value for token in auth.tokens() if token.kind == "access"]
@@ -125,6 +128,17 @@ def test_a_job_that_waits_sixty_days_for_a_full_machine_is_staged_out_and_nobody
     assert calls(stack, AUTHORIZE) == sign_ins, "nobody signed in"
     assert calls(stack, TOKEN) - renewals >= 29, "access tokens ended many times over"
     assert all(auth.live(value, stack.clock.now()) is None for value in first)
+    with pytest.raises(LoginNeeded):
+        stack.login.client.me()  # the key that submitted it lived for thirty days, and that stopped nothing
+    assert troubles(stack) == []
+
+
+def troubles(stack: Stack) -> list[str]:
+    """What the functions and the agent logged that is more than news."""
+    lines = [line for name in FUNCTIONS for line in stack.aws.logs(name).splitlines()]
+    spoken = [json.loads(line) for line in lines if not line.startswith(("START ", "END "))]
+    loud = [f"{each['message']} {each}" for each in spoken if each["level"] != "INFO"]
+    return loud + [line for line in stack.agent_log.read_text().splitlines() if " INFO " not in line]
 
 
 def _unless_silent(job: Job) -> Job | None:
