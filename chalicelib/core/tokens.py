@@ -154,6 +154,16 @@ def must_renew(record: TokenRecord, now: datetime, *, live: bool) -> bool:
     return live or now - record.refresh_used_at >= IDLE
 
 
+def rests(record: TokenRecord) -> bool:
+    """Whether the schedule will not look at it before it ends: nobody needed it when it was last due."""
+    return record.renew_at is not None and record.renew_at > record.expires_at
+
+
+def roused(record: TokenRecord) -> datetime:
+    """When the schedule looks at a record that rested, now that somebody needs it."""
+    return _look_again(record.expires_at, record.refresh_used_at)
+
+
 def _look_again(expires_at: datetime, now: datetime) -> datetime:
     """Some time before the end; a token of short life is not looked at before three quarters of it."""
     return expires_at - min(AHEAD, (expires_at - now) / 4)

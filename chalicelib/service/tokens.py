@@ -31,6 +31,8 @@ from chalicelib.core.tokens import (
     first_version,
     must_renew,
     renewed_record,
+    rests,
+    roused,
 )
 
 log = logging.getLogger(__name__)
@@ -98,6 +100,9 @@ class Tokens:
                 raise LoginNeeded(LoginReason.NEVER, "Sign in so that qstage can move your data.")
             if record.refused:
                 _refused()
+            if rests(record):
+                # Whose jobs need it now hears early of a consent that is withdrawn while they wait in a queue.
+                self.store.postpone(user, record.version, roused(record))
             kept = self._kept(record)
             if kept is not None and kept.good_at(now) and record.version != rejected:
                 return kept

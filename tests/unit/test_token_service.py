@@ -196,6 +196,16 @@ def test_the_schedule_lets_resting_users_rest_and_uses_their_refresh_token_in_ti
     assert house.auth.refreshed == ["refresh-1"]
 
 
+def test_a_token_that_rested_is_seen_to_again_once_it_is_used(house: House) -> None:
+    signed_in(house)
+    assert house.tokens.renew_due(house.clock.turn(hours=45)).users(Outcome.POSTPONED) == (ADA,)
+    house.tokens.access_token(ADA, house.clock.turn(hours=1))
+    house.bell.live.add(ADA)
+    house.auth.dead.add("refresh-1")
+    assert house.tokens.renew_due(house.clock.turn(hours=1)).users(Outcome.REFUSED) == (ADA,)
+    assert house.bell.looked == [ADA], "their job, which waits in a queue, says early that a login is needed"
+
+
 def test_the_schedule_sets_back_whom_globus_does_not_answer_for(house: House) -> None:
     signed_in(house)
     house.bell.live.add(ADA)
