@@ -73,6 +73,15 @@ def cancel_job(number: str) -> Response:
     return _whole(seen, 202 if going_on else 200)
 
 
+@routes.route("/v1/jobs/{number}", methods=["PATCH"])
+@answers
+def alter_job(number: str) -> Response:
+    """Change a job's document by a JSON merge patch."""
+    request = routes.current_request
+    caller = caller_of(request, JOBS)
+    return _whole(rooms().jobs.alter(caller, _number(number), raw_json(request)))
+
+
 @routes.route("/v1/jobs/{number}/hold", methods=["POST"])
 @answers
 def hold_job(number: str) -> Response:

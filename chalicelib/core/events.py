@@ -12,7 +12,8 @@ from datetime import datetime, timedelta
 
 from chalicelib.core.holds import Hold
 from chalicelib.core.ids import BatchId, JobNumber, TaskId
-from chalicelib.core.job import Leg, Outcome, Stage
+from chalicelib.core.job import Leg, Outcome, Retry, Stage
+from chalicelib.core.journey import Journey
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -218,6 +219,25 @@ class Canceled(Event):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CancelRequested(Event):
     code = "cancel_requested"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Altered(Event):
+    """The job has another document: what its status knows of that, and in which ``fields`` it differs.
+
+    ``cleanup`` and ``legs`` are None where they stay as they are.
+    """
+
+    code = "altered"
+    revision: int
+    fields: tuple[str, ...]
+    name: str
+    tags: Mapping[str, str]
+    cleanup: bool | None
+    retry: Retry
+    journey: Journey
+    size: int
+    legs: tuple[Leg, ...] | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -30,6 +30,7 @@ from chalicelib.core.batch import MOST_ITEMS
 from chalicelib.core.dependencies import Parent
 from chalicelib.core.events import (
     Active,
+    Altered,
     Awaited,
     Canceled,
     CancelRefused,
@@ -93,6 +94,7 @@ TABLE: Mapping[State, Mapping[type[Event], State | Past]] = {
         HoldPlaced: S.NEW,
         HoldReleased: S.NEW,
         Awaited: S.NEW,
+        Altered: S.NEW,
         DependencyMet: S.NEW,
         DependencyBroken: S.NEW,
     },
@@ -109,6 +111,7 @@ TABLE: Mapping[State, Mapping[type[Event], State | Past]] = {
         HoldPlaced: S.STAGE_IN,
         HoldReleased: S.STAGE_IN,
         Awaited: S.STAGE_IN,
+        Altered: S.STAGE_IN,
         DependencyMet: S.STAGE_IN,
         DependencyBroken: S.STAGE_IN,
     },
@@ -129,6 +132,7 @@ TABLE: Mapping[State, Mapping[type[Event], State | Past]] = {
         HoldPlaced: S.STAGED,
         HoldReleased: S.STAGED,
         Awaited: S.STAGED,
+        Altered: S.STAGED,
         DependencyMet: S.STAGED,
         DependencyBroken: S.STAGED,
     },
@@ -142,6 +146,7 @@ TABLE: Mapping[State, Mapping[type[Event], State | Past]] = {
         Withdrawn: S.CANCELED,
         CancelRequested: S.QUEUED,
         Awaited: S.QUEUED,
+        Altered: S.QUEUED,
         CancelRefused: S.QUEUED,
     },
     S.ACTIVE: {
@@ -151,6 +156,7 @@ TABLE: Mapping[State, Mapping[type[Event], State | Past]] = {
         Exited: S.STAGE_OUT,
         CancelRequested: S.ACTIVE,
         Awaited: S.ACTIVE,
+        Altered: S.ACTIVE,
         CancelRefused: S.ACTIVE,
     },
     S.STAGE_OUT: {
@@ -171,6 +177,7 @@ TABLE: Mapping[State, Mapping[type[Event], State | Past]] = {
         Canceled: S.CANCELED,
         CancelRequested: S.STAGE_OUT,
         Awaited: S.STAGE_OUT,
+        Altered: S.STAGE_OUT,
     },
     S.COMPLETED: {
         Completed: PAST,
@@ -232,6 +239,8 @@ def _stale(job: Job, event: Event) -> bool:
         return job.broken is not None or all(parent.number != event.parent for parent in job.parents)
     if isinstance(event, TriedAgain):
         return event.attempt != job.attempt
+    if isinstance(event, Altered):
+        return event.revision <= job.revision
     return isinstance(event, Leased) and event.epoch < job.epoch
 
 
@@ -255,6 +264,8 @@ def _fits(job: Job, event: Event) -> bool:
         case TriedAgain():
             # Who asks for another try of a job that failed on its way to its cancel has thought better of it.
             return not job.in_flight and (not job.cancel_requested or job.state is S.FAILED)
+        case Altered(revision=revision, legs=legs):
+            return revision == job.revision + 1 and (legs is None or job.state is S.NEW)
         case StagedIn():
             return all(leg.status in (LegStatus.DONE, LegStatus.ABSENT) for leg in job.legs)
         case Completed():
@@ -416,6 +427,20 @@ def _cancel_refused(job: Job, event: CancelRefused) -> Job:
     return job if job.error == event.code else replace(job, error=event.code, told=job.version + 1)
 
 
+def _alter(job: Job, event: Altered) -> Job:
+    return replace(
+        job,
+        revision=event.revision,
+        name=event.name,
+        tags=event.tags,
+        cleanup=job.cleanup if event.cleanup is None else event.cleanup,
+        retry=event.retry,
+        journey=event.journey,
+        size=event.size,
+        legs=job.legs if event.legs is None else event.legs,
+    )
+
+
 def _others(job: Job, event: DependencyMet) -> tuple[Parent, ...]:
     return tuple(parent for parent in job.parents if parent.number != event.parent)
 
@@ -441,6 +466,7 @@ _APPLY: Mapping[type[Event], Callable[[Job, Any], Job]] = {
     RunRetried: _run_again,
     StageOutRetried: _move_again,
     DelayOver: lambda job, event: replace(job, not_before=None),
+    Altered: _alter,
     Awaited: lambda job, event: replace(job, awaited=True),
     DependencyMet: lambda job, event: replace(job, parents=_others(job, event)),
     DependencyBroken: lambda job, event: replace(job, broken=event.parent, told=job.version + 1),

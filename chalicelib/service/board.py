@@ -161,7 +161,9 @@ class Shelf:
 
     def movement(self, job: Job, stage: Stage, item: int, revision: int) -> Movement:
         """What moves for an item; its document must have been read."""
-        return movement(job, self.documents[(job.ref.number, revision)], self.site(job.site), stage, item)
+        # The job may have been altered since: what was made of a revision stays what it was.
+        made_of = replace(job, revision=revision)
+        return movement(made_of, self.documents[(job.ref.number, revision)], self.site(job.site), stage, item)
 
     def site(self, name: SiteId) -> Site:
         """The site, read once."""

@@ -1,4 +1,4 @@
-"""What a user does with jobs that exist: look at them, list them, read their story, cancel, hold, release, retry."""
+"""What a user does with jobs that exist: look at them, list them, cancel, hold, release, alter, retry."""
 
 from __future__ import annotations
 
@@ -27,6 +27,7 @@ from chalicelib.core.site_queue import leasable
 from chalicelib.core.sites import Site
 from chalicelib.service import fresh
 from chalicelib.service.allowance import Allowance
+from chalicelib.service.altering import alter
 from chalicelib.service.changing import Step, change
 from chalicelib.service.commitment import committed
 from chalicelib.service.doors import Doors
@@ -116,6 +117,28 @@ class ManageJobs:
     def release(self, caller: Caller, number: JobNumber) -> Seen:
         """End a hold."""
         return self._seen_whole(self._wish(self._get(caller, number), HoldReleased()))
+
+    def alter(self, caller: Caller, number: JobNumber, patch: object) -> Seen:
+        """Change a job's document by a JSON merge patch; see ``core.altering`` for what may be changed when.
+
+        :raises Invalid: every fault of the document as it would be.
+        :raises Conflict: names each field that cannot be changed now, and the job's state.
+        """
+        if not isinstance(patch, dict):
+            raise Invalid((Fault("", "must be an object: a JSON merge patch of the job's document"),))
+        job = self._get(caller, number)
+        changed = alter(
+            job,
+            patch,
+            jobs=self.jobs,
+            postings=self.postings,
+            sites=self.sites,
+            allowance=self.allowance,
+            clock=self.clock,
+        )
+        if changed is not job:
+            self.bell.ring(job.ref.user)
+        return self._seen_whole(changed)
 
     def retry(self, caller: Caller, number: JobNumber) -> Seen:
         """Try a failed job again from what failed of it, whatever its policy says.

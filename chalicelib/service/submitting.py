@@ -143,9 +143,13 @@ def dissolve(turn: Turn, live: LiveBatch, numbers: Iterable[JobNumber]) -> None:
 def _claim(turn: Turn, batch: BatchId, members: list[Member]) -> Iterable[Member]:
     """Claim each job's items; those of a job that has changed its mind meanwhile drop out."""
 
+    revisions = {member.number: member.revision for member in members}
+
     def claim(items: frozenset[int], job: Job) -> tuple[Step, ...]:
         free = items & {leg.item for leg in job.pending}
-        return (Step(event=LegsClaimed(batch=batch, items=frozenset(free))),) if free and plannable(job) else ()
+        # One that was altered meanwhile may come from elsewhere, and go elsewhere: it is planned anew.
+        joins = free and plannable(job) and job.revision == revisions[job.ref.number]
+        return (Step(event=LegsClaimed(batch=batch, items=frozenset(free))),) if joins else ()
 
     wanted = by_number(members)
     for some in in_turns(list(wanted)):

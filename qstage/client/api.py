@@ -113,6 +113,13 @@ class Client:
         """Let a held job go on."""
         return results.read_job(self._http.post(f"/v1/jobs/{int(job_id)}/release", repeat=True))
 
+    def alter(self, job_id: int, patch: Mapping[str, Any]) -> results.Job:
+        """Change a job's document by a JSON merge patch (RFC 7396): null removes a field.
+
+        Raises ``Conflict`` naming each field that cannot be changed in the job's state, or ``InvalidDocument``.
+        """
+        return results.read_job(self._http.patch(f"/v1/jobs/{int(job_id)}", dict(patch)))
+
     def retry(self, job_id: int) -> results.Job:
         """Try a failed job again, from what failed of it. Raises ``Conflict`` for one that has not failed."""
         return results.read_job(self._http.post(f"/v1/jobs/{int(job_id)}/retry"))

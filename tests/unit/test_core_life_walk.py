@@ -10,9 +10,11 @@ from core_examples import MINUTE, NOON, a_document, a_job, an_input, an_output
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from chalicelib.core.altering import altered
 from chalicelib.core.document import Document
 from chalicelib.core.events import (
     Active,
+    Altered,
     Awaited,
     Canceled,
     CancelRefused,
@@ -131,7 +133,8 @@ class Life:
         assert after.posted is None
         assert TABLE[before.state][type(event)] is after.state
         assert allows(before.state, type(event))
-        assert (after.ref, after.owner, after.revision) == (before.ref, before.owner, before.revision)
+        assert (after.ref, after.owner) == (before.ref, before.owner)
+        assert after.revision == before.revision + isinstance(event, Altered)
         assert after.epoch >= before.epoch
 
     def grow(self, age: int) -> None:
@@ -204,6 +207,14 @@ class Life:
         for attempt in {again.attempt - 1, again.attempt + 1} - {self.job.attempt}:
             assert self.tell(replace(again, attempt=attempt))
         assert self.job is before, "a stale try changes nothing"
+
+    def alter(self) -> None:
+        event = altered(self.job, self.document, a_document(tags={"revision": str(self.job.revision + 1)}))
+        before = self.job
+        assert self.tell(replace(event, revision=self.job.revision)), "a stale revision changes nothing"
+        assert self.job is before
+        legal = self.tell(replace(event, legs=None, fields=("tags",), cleanup=None))
+        assert legal is not self.job.state.final
 
     # The jobs that it waits for, and those that wait for it.
 
@@ -346,6 +357,7 @@ STEPS = (
         Life.hear_again_what_was_heard_before,
     ),
     *(Life.begin_the_next_try, Life.begin_the_next_try, Life.try_again_by_hand),
+    *(Life.alter, Life.be_awaited),
     *(Life.hear_of_a_parent, Life.hear_of_a_parent, Life.be_awaited),
     *(Life.cancel, Life.hold_or_release, Life.hold_or_release, Life.say_what_is_out_of_place),
 )

@@ -175,6 +175,13 @@ def cures_the_archive_and_asks_again(house: House) -> None:
         house.manage.retry(ADA, JobNumber(1001))
 
 
+def alters_what_it_may(house: House) -> None:
+    """Each minute, until a site has it."""
+    job = house.job(1001)
+    if job.state in (State.STAGE_IN, State.STAGED) and job.leased_until is None and job.revision < 4:
+        house.manage.alter(ADA, JobNumber(1001), {"attributes": {"duration": 600 + job.revision}})
+
+
 def posts_a_parent(house: House) -> None:
     house.post(a_document())
 
@@ -311,6 +318,9 @@ SCENARIOS = {
         meanwhile=cures_the_archive_and_asks_again,
         goes_on=lambda house: house.job(1001).attempt < 3,
         once=False,
+    ),
+    "altered while it moves and while it is staged": Scenario(
+        [a_document(), a_document()], {1001: DONE, 1002: DONE}, meanwhile=alters_what_it_may, takes=SLOW
     ),
     "a job that waits for another": Scenario(
         [a_document(depends_on=[1001]), a_document(depends_on=[{"job": 1001, "when": "afternotok"}])],

@@ -50,16 +50,27 @@ class JobTable:
             for ref, revision in wanted
         }
 
-    def save(self, job: Job, *, was: int, tales: Sequence[Tale] = (), fact: InboxItem | None = None) -> bool:
+    def save(
+        self,
+        job: Job,
+        *,
+        was: int,
+        tales: Sequence[Tale] = (),
+        fact: InboxItem | None = None,
+        document: Mapping[str, Any] | None = None,
+    ) -> bool:
         # Nobody has changed the status since it was read: what was derived from it still holds.
         unchanged = Piece("#n = :was", {"was": was})
         status = self._table.put(job_items.write_job(job, self._retention), unchanged)
         words = [job_items.write_tale(job.ref, tale, job.updated_at, self._retention) for tale in tales]
-        if fact is None and all(self._put_first(each) for each in words):
+        if fact is None and document is None and all(self._put_first(each) for each in words):
             return not isinstance(self._table.write(status), Refused)
         others = [self._table.put(each) for each in words]
         if fact is not None:
             others += desk_items.record(self._table, job.ref.user, fact, job.updated_at)
+        if document is not None:
+            expires = words_expire(job.created_at, self._retention)
+            others.append(self._table.put(job_items.write_document(job.ref, job.revision, document, expires)))
         return not self._table.transact([status, *others])
 
     def _put_first(self, tale: Mapping[str, Any]) -> bool:

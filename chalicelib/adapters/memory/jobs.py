@@ -40,12 +40,22 @@ class MemoryJobs:
         with self._rows.lock:
             return {ref: json.loads(self._rows.documents[(ref, revision)]) for ref, revision in wanted}
 
-    def save(self, job: Job, *, was: int, tales: Sequence[Tale] = (), fact: InboxItem | None = None) -> bool:
+    def save(
+        self,
+        job: Job,
+        *,
+        was: int,
+        tales: Sequence[Tale] = (),
+        fact: InboxItem | None = None,
+        document: Mapping[str, Any] | None = None,
+    ) -> bool:
         with self._rows.lock:
             row = self._rows.jobs.get(job.ref)
             if row is None or row.job.version != was:
                 return False
             with self._rows.writing():
+                if document is not None:
+                    self._rows.documents[(job.ref, job.revision)] = json.dumps(dict(document))
                 for tale in tales:
                     self._rows.tales[(job.ref, tale.version)] = json.dumps([tale.code, dict(tale.detail)])
                 expires = job.updated_at + self._retention if job.state.final else None

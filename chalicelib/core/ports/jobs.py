@@ -104,12 +104,21 @@ class Jobs(Protocol):
         """Return the documents of these (job, revision) pairs as they were sent; all of them exist."""
         ...
 
-    def save(self, job: Job, *, was: int, tales: Sequence[Tale] = (), fact: InboxItem | None = None) -> bool:
+    def save(
+        self,
+        job: Job,
+        *,
+        was: int,
+        tales: Sequence[Tale] = (),
+        fact: InboxItem | None = None,
+        document: Mapping[str, Any] | None = None,
+    ) -> bool:
         """Replace the status if the stored version is still ``was``; False, and nothing written, if not.
 
         A status never points at words that are not there. The tale of a writer who lost a race may be left, but
         never in the place of the winner's; its ``code`` tells. With ``fact``, the status, the tales, the inbox item
-        and the desk (``seq + 1``, ``wake_at = job.updated_at``) are one transaction. A job in a final state is
+        and the desk (``seq + 1``, ``wake_at = job.updated_at``) are one transaction, and so is ``document``, that of
+        the job's new revision: nothing of the loser of a race stays. A job in a final state is
         given its expiry. Safe to repeat: the second answers False.
         """
         ...

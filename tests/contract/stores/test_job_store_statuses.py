@@ -182,3 +182,14 @@ def test_facts_that_are_recorded_at_once_are_all_counted(stores: Stores) -> None
     assert desk is not None
     assert desk.seq == len(jobs)
     assert len(stores.desks.inbox(user, 100)) == len(jobs)
+
+
+def test_a_new_revision_s_document_is_written_with_its_status_or_not_at_all(stores: Stores) -> None:
+    first = a_job(ref(new_user()))
+    put(stores, first)
+    altered = replace(first, version=2, revision=2)
+    assert stores.jobs.save(altered, was=1, document={"name": "second"}, fact=a_fact())
+    assert not stores.jobs.save(altered, was=1, document={"name": "late"}, fact=a_fact())
+    assert stores.jobs.documents([(first.ref, 2)])[first.ref] == {"name": "second"}
+    assert stores.jobs.get(first.ref) == altered
+    assert stores.jobs.documents([(first.ref, 1)])[first.ref] != {"name": "second"}
