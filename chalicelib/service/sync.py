@@ -191,7 +191,9 @@ class Syncing:
 
     def _renew(self, site: Site, request: SyncRequest, now: datetime) -> None:
         """Prolong the leases that the agent still works on, when half of one is over."""
-        held = dict(request.holding)
+        # What is reported in this call is at the scheduler, or is no more.
+        told = {report.ref for report in request.reports}
+        held = {ref: epoch for ref, epoch in request.holding if ref not in told}
         late = [
             job
             for ref, job in self.jobs.get_many(list(held)).items()

@@ -69,12 +69,15 @@ class Table:
         answer = self._call("get_item", TableName=self._name, Key=to_item(key), ConsistentRead=True)
         return from_item(answer["Item"]) if "Item" in answer else None
 
-    def get_many(self, keys: Sequence[Values]) -> list[dict[str, Any]]:
-        """Return those of the items that exist, read strongly, in no order. Keys may repeat."""
+    def get_many(self, keys: Sequence[Values], *, strong: bool = True) -> list[dict[str, Any]]:
+        """Return those of the items that exist, in no order. Keys may repeat.
+
+        A read that is not strong costs half, and may miss what was written just before.
+        """
         wanted = list({tuple(sorted(key.items())): to_item(key) for key in keys}.values())
         found: list[dict[str, Any]] = []
         for chunk in _chunks(wanted, MOST_TOGETHER):
-            left: Any = {self._name: {"Keys": chunk, "ConsistentRead": True}}
+            left: Any = {self._name: {"Keys": chunk, "ConsistentRead": strong}}
             for _ in self._attempts("BatchGetItem"):
                 answer = self._call("batch_get_item", RequestItems=left)
                 found += (from_item(item) for item in answer["Responses"].get(self._name, ()))
