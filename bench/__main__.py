@@ -2,8 +2,9 @@
 
 Cold starts of what is deployed, as `make package` built it: new processes against a whole stack with a user signed
 in, to the first POST of a job answered, and to the end of the first reconcile of a desk with work, which unseals a
-token. Then what a thousand jobs ask of KMS and Globus Auth, and what the Globus emulator carries. Ratios and counts
-are kept, and milliseconds shown: machines differ.
+token. Then what a thousand jobs ask of KMS and Globus Auth; how fast jobs are staged under the peer's conditions; what
+a job costs over its whole life; how cost grows; every crash point; and what the Globus emulator carries. ``--only``
+measures one part and keeps the figures of the others. Ratios and counts are kept where machines differ.
 """
 
 from __future__ import annotations
@@ -11,14 +12,16 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from bench import token_calls
+from bench import budgets, growth, staging, token_calls
 from bench.cold_start import Command, commands, measure, post_event, show, unpack, wake_event
 from bench.globus_load import load
 from chalicelib.adapters.dynamodb.desks import DeskTable
@@ -38,21 +41,47 @@ def main() -> int:
     parser.add_argument("--runs", type=int, default=11, help="cold starts of each kind (default: %(default)s)")
     parser.add_argument("--tasks", type=int, default=10_000, help="live Globus tasks (default: %(default)s)")
     parser.add_argument("--files", type=int, default=100_000, help="files in one Globus task (default: %(default)s)")
-    parser.add_argument("--globus-only", action="store_true", help="measure the emulator, and keep the other figures")
+    parser.add_argument("--only", action="append", choices=PARTS, help="measure this, and keep the other figures")
     asked = parser.parse_args()
-    kept = json.loads(RESULTS.read_text()) if asked.globus_only else {}
-    results = {name: figure for name, figure in kept.items() if not name.startswith("globus_")}
-    if not asked.globus_only:
-        with tempfile.TemporaryDirectory() as name:
-            results |= _cold(Path(name), asked.runs)
-        with tempfile.TemporaryDirectory() as name:
-            results |= token_calls.count(Path(name))
-        results |= {"package_mb": _megabytes(), "python": sys.version.split()[0]}
-    with tempfile.TemporaryDirectory() as name:
-        results |= load(Path(name), tasks=asked.tasks, files=asked.files)
-    RESULTS.write_text(json.dumps(results, indent=2) + "\n")
+    results: dict[str, Any] = json.loads(RESULTS.read_text()) if asked.only else {}
+    for name in asked.only or PARTS:
+        began = time.monotonic()
+        with tempfile.TemporaryDirectory() as folder:
+            results |= PARTS[name](Path(folder), asked)
+        print(f"-- {name}: {time.monotonic() - began:.0f} s", flush=True)
+        RESULTS.write_text(json.dumps(results, indent=2) + "\n")
     print(f"written to {RESULTS.relative_to(ROOT)}: {json.dumps(results)}")
     return 0
+
+
+def _crashes(folder: Path, asked: argparse.Namespace) -> dict[str, Any]:
+    """Run every crash point, in a process of its own: they are the tests' own."""
+    places = os.pathsep.join((str(ROOT), str(ROOT / "tests" / "unit")))
+    script = ROOT / "tests" / "unit" / "crash_points.py"
+    ran = subprocess.run(
+        [sys.executable, str(script)],
+        env={**os.environ, "PYTHONPATH": places},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    print(ran.stdout, end="")
+    lines = ran.stdout.splitlines()
+    assert lines, ran.stderr
+    found: dict[str, Any] = json.loads(lines[-1])
+    return found
+
+
+PARTS: dict[str, Callable[[Path, argparse.Namespace], dict[str, Any]]] = {
+    "cold": lambda folder, asked: _cold(folder, asked.runs),
+    "package": lambda folder, asked: {"package_mb": _megabytes(), "python": sys.version.split()[0]},
+    "tokens": lambda folder, asked: dict(token_calls.count(folder)),
+    "staging": lambda folder, asked: dict(staging.measure()),
+    "budgets": lambda folder, asked: dict(budgets.measure()),
+    "growth": lambda folder, asked: dict(growth.measure()),
+    "crashes": _crashes,
+    "globus": lambda folder, asked: dict(load(folder, tasks=asked.tasks, files=asked.files)),
+}
 
 
 def _cold(folder: Path, runs: int) -> dict[str, float]:

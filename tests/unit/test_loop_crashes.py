@@ -17,7 +17,7 @@ from loop_house import ADA, ARCHIVE, LAB, OTHER, SCRATCH, START, CrashNow, House
 
 from chalicelib.core.errors import FarSide
 from chalicelib.core.holds import Hold
-from chalicelib.core.ids import JobNumber, user_tag
+from chalicelib.core.ids import JobNumber, UserId, user_tag
 from chalicelib.core.job import Stage, State
 
 MINUTES = 90
@@ -39,6 +39,17 @@ class StoreGone(Exception):
     """The store did its work and its answer was lost."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Weather:
+    """Indexes behind by ``lag`` writes until a minute is over; each ring ``twice`` at once and again a minute late."""
+
+    lag: int = 0
+    twice: bool = False
+
+
+FAIR, ROUGH = Weather(), Weather(lag=3, twice=True)
+
+
 @dataclass
 class Scenario:
     """What is posted, what happens along the way, and how each job is to end.
@@ -56,20 +67,26 @@ class Scenario:
     once: bool = True
     results: int = 2
     takes: timedelta = timedelta(seconds=20)
+    cut_post: bool = False
+    """Its POST may be cut as well; the client repeats it under the same key until it is answered."""
 
-    def run(self, trip: Trip) -> House:
-        house = House()
+    def run(self, trip: Trip, weather: Weather = FAIR) -> House:
+        house = House(lag=weather.lag)
         house.globus.takes = self.takes
         self.before(house)
-        house.post(*self.documents)
+        self._post(house, trip)
         house.gate = trip
+        late: list[tuple[UserId, int]] = []
         for _ in range(MINUTES):
             trip.armed = False
             self.meanwhile(house)
             house.clock.turn(minutes=1)
+            house.rows.catch_up()
             house.rung.take()
             house.sweep.run()
             rung = house.rung.take()
+            if weather.twice:
+                rung, late = [*rung, *late, *rung], rung
             trip.armed = True
             for user, _ in rung:
                 trip.survive(partial(house.reconciler.wake, user, house.time_left))
@@ -80,6 +97,17 @@ class Scenario:
                 break
         trip.armed = False
         return house
+
+    def _post(self, house: House, trip: Trip) -> None:
+        if not self.cut_post:
+            house.post(*self.documents)
+            return
+        house.gate, trip.armed = trip, True
+        answered: list[JobNumber] = []
+        while not answered:
+            trip.survive(lambda: answered.extend(house.post(*self.documents, key="again")))
+            house.clock.turn(seconds=40)
+        trip.armed = False
 
 
 @dataclass
@@ -275,6 +303,7 @@ SCENARIOS = {
     "a plain job": Scenario([a_document()], {1001: DONE}),
     "a job without any transfer": Scenario([a_document(source=None, results=False)], {1001: DONE}, results=0),
     "a batch of three": Scenario([a_document() for _ in range(3)], {1001: DONE, 1002: DONE, 1003: DONE}),
+    "a bulk POST": Scenario([a_document() for _ in range(3)], {1001: DONE, 1002: DONE, 1003: DONE}, cut_post=True),
     "a job that is cleaned up": Scenario([a_document(cleanup=True)], {1001: DONE}),
     "a job that fails with outputs": Scenario([a_document()], {1001: FAILED}, before=with_an_exit_code),
     "a missing input with neighbours": Scenario(
@@ -391,21 +420,61 @@ SCENARIOS = {
 @pytest.mark.parametrize("name", SCENARIOS)
 @pytest.mark.parametrize("lost_answer", [False, True], ids=["process cut", "answer lost"])
 def test_every_job_ends_as_it_should_wherever_it_is_cut(name: str, lost_answer: bool) -> None:
-    scenario = SCENARIOS[name]
-    counting = Trip()
-    check(scenario, scenario.run(counting), "uncut")
-    for at, call in enumerate(counting.calls):
-        if call in READS and not (lost_answer and call.startswith("globus.")):
-            continue
-        trip = Trip(at=at, lost_answer=lost_answer)
-        house = scenario.run(trip)
+    for point in points(name, lost_answer=lost_answer):
+        point.prove()
+
+
+@pytest.mark.parametrize("name", SCENARIOS)
+def test_every_job_ends_as_it_should_with_messages_twice_and_late_and_indexes_that_lag(name: str) -> None:
+    check(SCENARIOS[name], SCENARIOS[name].run(Trip(), ROUGH), "in rough weather")
+
+
+@pytest.mark.parametrize("name", ["a plain job", "a job that is cleaned up", "cancel when staged"])
+@pytest.mark.parametrize("lost_answer", [False, True], ids=["process cut", "answer lost"])
+def test_a_cut_in_rough_weather_costs_no_job_either(name: str, lost_answer: bool) -> None:
+    for point in points(name, lost_answer=lost_answer, weather=ROUGH):
+        point.prove()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Point:
+    """One crash: of a scenario, at one of its calls, before the effect or between effect and answer."""
+
+    scenario: str
+    at: int
+    call: str
+    lost_answer: bool
+    weather: Weather
+
+    def __str__(self) -> str:
+        how = "answer lost at" if self.lost_answer else "cut before"
+        rough = ", in rough weather" if self.weather == ROUGH else ""
+        return f"{self.scenario}: {how} call {self.at}, {self.call}{rough}"
+
+    def prove(self) -> None:
+        """Run the scenario with this crash, and check how it ends."""
+        trip, scenario = Trip(at=self.at, lost_answer=self.lost_answer), SCENARIOS[self.scenario]
+        house = scenario.run(trip, self.weather)
         # A call that answers by an error of its own has no answer to lose.
-        assert trip.at is None or lost_answer, f"call {at} was never made"
-        check(scenario, house, f"{'answer lost at' if lost_answer else 'cut before'} call {at}, {call}")
+        assert trip.at is None or self.lost_answer, f"{self} was never made"
+        check(scenario, house, str(self))
+
+
+def points(name: str, *, lost_answer: bool, weather: Weather = FAIR) -> list[Point]:
+    """Every crash point of a scenario, found by running it uncut, which must end well."""
+    counting = Trip()
+    check(SCENARIOS[name], SCENARIOS[name].run(counting, weather), f"{name}: uncut")
+    return [
+        Point(scenario=name, at=at, call=call, lost_answer=lost_answer, weather=weather)
+        for at, call in enumerate(counting.calls)
+        if call not in READS or (lost_answer and call.startswith("globus."))
+    ]
 
 
 def check(scenario: Scenario, house: House, where: str) -> None:
-    for number, ends in scenario.ends.items():
+    # A POST that was cut may have taken numbers that nobody got.
+    lost = min(house.committed(), key=lambda job: job.ref).ref.number - 1001 if scenario.cut_post else 0
+    for number, ends in ((number + lost, ends) for number, ends in scenario.ends.items()):
         job = house.job(number)
         assert job.state in ends, f"{where}: {number} is {job.state}, {job.error}; {story(house, number)}"
     assert house.faults() == [], where
@@ -415,7 +484,7 @@ def check(scenario: Scenario, house: House, where: str) -> None:
             (task.batch.route.stage, member) for task in house.globus.tasks.values() for member in task.batch.members
         ]
         assert len(sent) == len(set(sent)), f"{where}: an item travelled twice"
-    for number, ends in scenario.ends.items():
+    for number, ends in ((number + lost, ends) for number, ends in scenario.ends.items()):
         results = [name for name in house.globus.files[ARCHIVE] if name.startswith(f"/runs/{number}/")]
         if State.COMPLETED in ends and len(ends) == 1:
             assert len(results) == scenario.results, f"{where}: {number} left {results}"
