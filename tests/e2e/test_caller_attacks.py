@@ -132,16 +132,20 @@ OTHER_CALLS = [
     ("DELETE", "/v1/jobs/1001"),
     ("POST", "/v1/jobs/1001/hold"),
     ("POST", "/v1/jobs/1001/release"),
+    ("PATCH", "/v1/jobs/1001"),
+    ("POST", "/v1/jobs/1001/retry"),
     ("GET", "/v1/jobs/1001/story"),
     ("GET", "/v1/sites"),
     ("POST", "/v1/sites"),
     ("GET", f"/v1/sites/{SITE}"),
+    ("PATCH", f"/v1/sites/{SITE}"),
+    ("POST", "/v1/me/logout"),
 ]
 
 
 @pytest.mark.parametrize(("method", "path"), OTHER_CALLS)
 def test_an_agents_token_opens_nothing_but_its_sync(agent: Caller, stack: Stack, method: str, path: str) -> None:
-    body = document(stack) if path == "/v1/jobs" and method == "POST" else {} if method == "POST" else None
+    body = document(stack) if path == "/v1/jobs" and method == "POST" else {} if method in ("POST", "PATCH") else None
     assert agent.ask(method, path, body).status_code == 403
 
 
