@@ -39,9 +39,12 @@ def alter(
         if refused := refusals(job, old, new):
             raise Conflict("not-alterable", "; ".join(refused.values()))
         event = altered(job, old, new)
-        if event.size > job.size:
-            allowance.check(job.ref.user, Holding(jobs=0, bytes=event.size - job.size))
+        grown = Holding(jobs=0, bytes=max(0, event.size - job.size))
+        if grown.bytes:
+            allowance.check(job.ref.user, grown)
         note_targets(jobs, postings, replace(job, name=new.name), new, now)
+        if grown.bytes:
+            allowance.take(job.ref.user, grown, job.ref.number)
         changed = transition(job, event, now)
         tale = Tale(version=changed.version, detail={"fields": list(event.fields)}, code=event.code)
         fact = fresh.inbox_item(now, (job.ref.number,))

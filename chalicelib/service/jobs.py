@@ -123,10 +123,12 @@ class ManageJobs:
 
         :raises Invalid: every fault of the document as it would be.
         :raises Conflict: names each field that cannot be changed now, and the job's state.
+        :raises Forbidden, LoginNeeded: the site would not take the job by this key, or from this sign-in.
         """
         if not isinstance(patch, dict):
             raise Invalid((Fault("", "must be an object: a JSON merge patch of the job's document"),))
         job = self._get(caller, number)
+        self._check_door(caller, job)
         changed = alter(
             job,
             patch,
@@ -149,6 +151,7 @@ class ManageJobs:
         job = self._get(caller, number)
         if job.state is not State.FAILED:
             raise Conflict("not-failed", f"job {number} is {job.state}: only a failed job is tried again")
+        self._check_door(caller, job)
         document = read_document(dict(self.jobs.documents([(job.ref, job.revision)])[job.ref]))
         now = self.clock.now()
         more = Holding(jobs=1, bytes=job.size)
@@ -157,6 +160,11 @@ class ManageJobs:
         self.allowance.take(caller.user, more, number)
         again = try_by_hand(job, cleanup=bool(document.cleanup))
         return self._seen_whole(self._wish(job, again))
+
+    def _check_door(self, caller: Caller, job: Job) -> None:
+        """What makes the site run something else, or again, takes what a submission to it takes."""
+        site = self.sites.get(job.site)
+        self.doors.check(caller, [] if site is None else [site], self.clock.now())
 
     def _wish(self, job: Job, event: Event) -> Job:
         """Write a user's wish down, and have the planner look at it. The planner alone ends jobs."""

@@ -13,10 +13,12 @@ from chalice.app import Chalice
 from chalice.test import Client
 from loop_house import ADA, BOB, THETA, House, a_caller, a_document
 
+from chalicelib.adapters.memory.rows import JobRow
 from chalicelib.api import jobs as job_routes
 from chalicelib.api import sites as site_routes
 from chalicelib.core.errors import Conflict, Forbidden, Invalid, LoginNeeded, NotFound, TooMany
 from chalicelib.core.ids import SiteId, UserId
+from chalicelib.core.job import Stage, State
 from chalicelib.core.keys import Caller
 from chalicelib.core.logins import Profile
 from chalicelib.core.ports.jobs import Wanted
@@ -149,6 +151,29 @@ def test_a_repeat_of_a_post_that_was_taken_is_answered_though_the_sign_in_has_ag
     assert house.post(plain(), key="k") == first
     with pytest.raises(LoginNeeded):
         house.post(plain(), key="another")
+
+
+def test_a_job_is_altered_and_tried_again_only_through_the_same_door(house: House) -> None:
+    demand(house, Demands(signed_in_within=60, key_life=7))
+    signed_in(house)
+    (number,) = house.post(plain())
+    month = replace(ADA, life=timedelta(days=30))
+    with pytest.raises(Forbidden):
+        house.manage.alter(month, number, {"arguments": ["x"]})
+    house.clock.turn(hours=2)
+    with pytest.raises(LoginNeeded):
+        house.manage.alter(ADA, number, {"arguments": ["x"]})
+    job = house.job(number)
+    failed = replace(
+        job, state=State.FAILED, failed_stage=Stage.STAGE_IN, error="x", posted=None, version=job.version + 1
+    )
+    with house.rows.writing():
+        house.rows.put_job(JobRow(failed, None))
+    with pytest.raises(LoginNeeded):
+        house.manage.retry(ADA, number)
+    signed_in(house)
+    assert not house.manage.retry(ADA, number).job.state.final
+    assert house.manage.alter(ADA, number, {"arguments": ["x"]}).job.revision == 2
 
 
 # at the lease
