@@ -62,6 +62,8 @@ class Knowledge:
             turn.check_time()
             found = self.endpoints.facts(token, each)
             if found is None:
+                if len(self._hidden) >= _MOST_WARM:
+                    self._hidden.clear()
                 self._hidden[turn.board.user, each] = turn.clock.now()
             else:
                 learnt.append(found.after(self._warm.get(each)))

@@ -262,12 +262,14 @@ def _announced(turn: Turn, item: InboxItem, began: datetime) -> bool:
 def _next_look(board: Board, now: datetime) -> datetime | None:
     """When what is under way wants to be looked at, or what failed to be tried again."""
     need, trouble, watch = board.plan.need, board.plan.trouble, board.plan.watch
+    # A time that has passed without a look waits for something else: the login, or who signed in.
+    watched = watch.at if watch is not None and watch.at is not None and watch.at > now else None
     looks: list[datetime | None] = [board.announced_until]
     if trouble is not None:
         looks.append(trouble.until or now + max(FIRST_RETRY, interval(now - trouble.since)))
     elif need is not None and need.collections is None:
-        looks.append(watch.at if watch else None)
+        looks.append(watched)
     else:
-        looks += [next_look(board.plan), board.wake_at, watch.at if watch else None]
+        looks += [next_look(board.plan), board.wake_at, watched]
         looks += [live.retry_at or now + FIRST_RETRY for live in board.plan.batches if live.task is None]
     return min((at for at in looks if at is not None), default=None)

@@ -62,6 +62,8 @@ class Watching:
         watch = turn.board.plan.watch or Watch()
         names = self._demanding(turn, turn.shelf.jobs.values()) | frozenset(watch.collections)
         if not names or not token.session:
+            # Nothing demands anything, or it is not known who signed in: there is no moment to wait for.
+            turn.board.plan = replace(turn.board.plan, watch=replace(watch, at=None) if watch.told else None)
             return
         jobs: Sequence[Job] = list(turn.shelf.jobs.values())
         if all_jobs:

@@ -65,6 +65,28 @@ def test_qstat_shows_cobalts_table_by_one_call_why_a_job_waits_and_the_link_once
     assert "1001 waits for your login" in lines
 
 
+def test_qstat_says_which_jobs_will_need_a_login_and_each_link_once(
+    service: responses.RequestsMock, capsys: pytest.CaptureFixture[str]
+) -> None:
+    link = "https://q.example/login?fresh=1"
+    ends = {"at": "2026-11-23T21:23:16Z", "expected_end": "2026-11-24T02:00:00Z", "detail": "…", "login_url": link}
+    soon = {"state": "queued", "session": "ends_soon", "warnings": [ends | {"code": "session-ends-soon"}]}
+    never = {"session": "ended", "warnings": [ends | {"code": "session-ended", "at": None}]}
+    rows = [JOB | never | {"id": 1003}, JOB | soon | {"id": 1002}, JOB | {"session": "ok", "warnings": []}]
+    for _ in range(2):
+        service.get(f"{URL}/v1/jobs", json={"jobs": [row | ASKED for row in rows], "marker": None})
+    assert run(["qstat"]) == 0
+    notes = capsys.readouterr().out.splitlines()[-4:]
+    assert set(notes[:2]) == {
+        "1002 needs your login beyond 2026-11-23 21:23 UTC, when it ends (session-ends-soon)",
+        "1003 will wait for your login: the sign-in does not meet what a collection demands",
+    }
+    assert notes[2:] == ["sign in here in time, and nothing has to wait:", link]
+    assert run(["qstat", "--header", "JobID:Session"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split() for line in lines[2:5]] == [["1001", "ok"], ["1002", "ends_soon"], ["1003", "ended"]]
+
+
 @pytest.mark.parametrize(
     ("changes", "word"),
     [

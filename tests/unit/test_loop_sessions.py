@@ -18,7 +18,7 @@ from chalicelib.core.ids import JobNumber
 from chalicelib.core.job import State
 from chalicelib.core.logins import Profile
 from chalicelib.core.notices import Kind, Notice
-from chalicelib.core.sessions import Authentication, Session
+from chalicelib.core.sessions import NOBODY, Authentication, Session
 from chalicelib.service.observing import GRACE
 
 DAY = timedelta(days=1)
@@ -294,6 +294,31 @@ def test_a_refused_token_is_told_of_for_jobs_that_are_in_no_inbox() -> None:
     house.live_on(3, agent=False)
     (notice,) = told(house, Kind.LOGIN_NEEDED)
     assert notice.jobs == (number,)
+
+
+def test_a_desk_whose_warning_is_due_sleeps_while_it_waits_for_a_login() -> None:
+    house = a_house()
+    (number,) = house.post(a_document())
+    queue(house, number)
+    house.access.refused = True
+    house.waking.look_again(ADA.user)
+    house.live_on(3, agent=False)
+    house.clock.turn(hours=18)
+    house.live_on(3, agent=False)
+    assert at_the_desk(house) is None
+    sign_in(house)
+    house.by_sweep_alone()
+    assert at_the_desk(house) == house.clock.now() + DAY - LEAD
+
+
+def test_a_session_that_is_no_longer_known_is_not_watched() -> None:
+    house = a_house()
+    (number,) = house.post(a_document())
+    queue(house, number)
+    house.access.session = NOBODY
+    house.clock.turn(hours=18)
+    house.live_on(3, agent=False)
+    assert (told(house), at_the_desk(house)) == ([], None)
 
 
 def test_a_second_want_of_a_login_is_told_of_after_the_first_was_met() -> None:
