@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
 from test_long_waits import check_completed, full_machine, hours_pass, in_state, waiting_for_login
 from whole_stack import document, opened, until
 
@@ -189,3 +190,22 @@ def test_what_transfer_tells_of_a_collection_is_foreseen_before_anything_moves(t
         client.release(held.id)
         check_completed(stack, client, held.id)
         assert topic.of("login_needed") == []
+
+
+def test_only_the_planner_may_tell_and_of_the_places_it_may_write_collections_alone(stack: Stack) -> None:
+    topic = stack.aws.created.look_up("NoticeTopic", None)
+    for function in ("api_handler", "exchange", "refresh_tokens", "sweep"):
+        with pytest.raises(ClientError) as refused:
+            stack.aws.client("sns", function).publish(TopicArn=topic, Message="{}")
+        assert refused.value.response["Error"]["Code"] == "AuthorizationError"
+    stack.aws.client("sns", "reconcile").publish(TopicArn=topic, Message="{}")
+    places, dynamodb = stack.aws.created.look_up("PlacesTable", None), stack.aws.client("dynamodb", "reconcile")
+
+    def put(kind: str) -> None:
+        item = {"kind": {"S": kind}, "id": {"S": "of a test"}}
+        dynamodb.batch_write_item(RequestItems={places: [{"PutRequest": {"Item": item}}]})
+
+    put("collection")
+    with pytest.raises(ClientError) as refused:
+        put("site")
+    assert refused.value.response["Error"]["Code"] == "AccessDeniedException"
