@@ -115,6 +115,7 @@ class FarSide:
             skipped=0,
             nice_status=None,
             fatal=None,
+            took=self.takes if over else None,
         )
 
     def _spend(self, call: str, seconds: float) -> None:

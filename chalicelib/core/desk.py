@@ -78,6 +78,8 @@ class LiveBatch:
     """The code for which its task is being cancelled, once it is."""
     sent_at: datetime | None = None
     """When Globus accepted its task."""
+    items: int = 0
+    """How many went into it."""
     long: bool = False
     """It is expected to take long."""
     signed_in_at: datetime | None = None

@@ -21,6 +21,9 @@ LONGEST = timedelta(minutes=5)
 FIRST = timedelta(seconds=2)
 """When a task is looked at first: Globus itself needs a while to begin one."""
 
+EACH = timedelta(milliseconds=5)
+"""How much later the first look is for each item: a quarter of what Globus spends on one."""
+
 EXPECTANT = timedelta(seconds=8)
 """The shortest wait for a task that is expected to take longer."""
 
@@ -52,18 +55,21 @@ def interval(age: timedelta) -> timedelta:
     return min(LONGEST, max(SHORTEST, age / 10))
 
 
-def wait(age: timedelta, usual: timedelta | None) -> timedelta:
-    """How long to wait after a look at a task of this age, where one of its route usually takes ``usual``."""
+def wait(age: timedelta, usual: timedelta | None, items: int = 0) -> timedelta:
+    """How long to wait after a look at a task of this age and so many items.
+
+    ``usual`` is how long one of its route takes, None if none has been seen.
+    """
     if usual is not None and age < usual:
         return min(LONGEST, max(SHORTEST, min(usual + MARGIN - age, max(EXPECTANT, age / 2))))
-    return interval(age) if age else FIRST
+    return interval(age) if age else max(FIRST, min(EXPECTANT, items * EACH))
 
 
 def look_at(live: LiveBatch, plan: Plan) -> datetime:
     """When to look at a batch that has a task."""
     began = live.sent_at or live.opened_at
     last = began if plan.looked_at is None else max(began, plan.looked_at)
-    after = wait(last - began, plan.usual_time(live.route))
+    after = wait(last - began, plan.usual_time(live.route), live.items)
     due = last + (min(after, ENDING) if live.canceling is not None else after)
     return due if live.retry_at is None else max(due, live.retry_at)
 

@@ -172,7 +172,9 @@ def _post(turn: Turn, token: AccessToken, live: LiveBatch, batch: Batch) -> None
         else:
             put_off(turn, live, fault)  # the batch stays on the desk and is posted again
         return
-    turn.board.put(replace(live, task=task, sent_at=turn.clock.now(), retry_at=None, look=Look()))
+    turn.board.put(
+        replace(live, task=task, items=len(batch.members), sent_at=turn.clock.now(), retry_at=None, look=Look())
+    )
     log.info("batch sent", extra={"fields": {"user": batch.user, "batch": batch.id, "task": task}})
 
 

@@ -64,6 +64,11 @@ def test_an_end_is_seen_within_half_of_what_the_task_took_and_a_long_one_within_
     assert len(found) < 400
 
 
+def test_a_large_task_of_a_route_never_seen_is_looked_at_first_when_it_may_be_over() -> None:
+    firsts = [next_look(Plan(batches=(a_batch(items=items),))) for items in (1, 400, 1000, 2000, 9000)]
+    assert firsts == [NOON + each * SECOND for each in (2, 2, 5, 8, 8)]
+
+
 def test_one_look_serves_all_and_comes_when_the_first_of_them_needs_it() -> None:
     old, young = a_batch("old"), a_batch("young", sent_at=NOON + 60 * SECOND)
     plan = Plan(batches=(old, young), looked_at=NOON + 59 * SECOND)
