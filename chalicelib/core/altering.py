@@ -13,7 +13,7 @@ from chalicelib.core import paths
 from chalicelib.core.batch import legs_to_stage_in
 from chalicelib.core.document import Document
 from chalicelib.core.events import Altered
-from chalicelib.core.job import Job, Retry, State
+from chalicelib.core.job import Deadlines, Job, Retry, State
 from chalicelib.core.journey import journey_of
 from chalicelib.core.posting import document_size
 
@@ -32,7 +32,7 @@ ALTERABLE: Mapping[str, frozenset[str]] = {
     **dict.fromkeys(("stdin_path", "stdout_path", "stderr_path", "resources", "attributes"), _NOT_LEASED),
     "stage_out": _NOT_LEASED,
     # These mean nothing to a site. Tags that an output's target names count as ``stage_out``.
-    **dict.fromkeys(("tags", "cleanup", "retry", "notify"), _LIVE),
+    **dict.fromkeys(("tags", "cleanup", "retry", "deadlines", "notify"), _LIVE),
 }
 """In which states a field may be changed. What is not here never is."""
 
@@ -87,6 +87,7 @@ def altered(job: Job, old: Document, new: Document) -> Altered:
         name=new.name,
         tags=dict(new.tags),
         cleanup=bool(new.cleanup) if "cleanup" in fields else None,
+        deadlines=Deadlines(**new.deadlines),
         retry=Retry(**new.retry),
         journey=journey_of(new),
         size=document_size(new.raw),

@@ -179,6 +179,8 @@ class Plan:
     failures: int = 0
     """Claims in a row that did not get to close."""
     need: LoginNeed | None = None
+    resumed_at: datetime | None = None
+    """When the last login was made that anything had to wait for."""
     trouble: Trouble | None = None
     full: tuple[NoSpace, ...] = ()
     watch: Watch | None = None

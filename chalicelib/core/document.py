@@ -142,6 +142,13 @@ HOLD = Field(
     ),
     default=False,
 )
+_DEADLINES = Record(
+    fields={
+        name: Field(shape=Integer(least=60, most=30 * 86400, describe="seconds"), default=None)
+        for name in ("stage_in", "stage_out")
+    },
+    describe="How long a stage may take before the job fails; no limit where none is given",
+)
 _RETRY = Record(
     fields={
         "attempts": Field(shape=Integer(least=1, most=10, describe="tries in all"), required=True),
@@ -185,6 +192,7 @@ SHAPE = Record(
         "cleanup": Field(
             shape=Either(first=Flag(), first_type=bool, second=ListOf(item=_PATH, longest=100)), default=False
         ),
+        "deadlines": Field(shape=_DEADLINES, default=None),
         "retry": Field(shape=_RETRY, default=None),
         "depends_on": Field(shape=_DEPENDS_ON, default=()),
         "hold": HOLD,
@@ -233,6 +241,8 @@ class Document:
     name: str
     site: SiteId
     executable: str
+    deadlines: Mapping[str, int | None]
+    """``stage_in`` and ``stage_out`` in seconds; None or absent for no limit."""
     retry: Mapping[str, int]
     """``attempts`` and ``delay``; empty if there is one try."""
     depends_on: tuple[Parent, ...]
@@ -285,6 +295,7 @@ def read_document(raw: Json, pointer: str = "") -> Document:
         name=values["name"],
         site=SiteId(values["site"]),
         executable=values["executable"],
+        deadlines=values["deadlines"] or {},
         retry=values["retry"] or {},
         depends_on=tuple(parents.values()),
         hold=hold_of(values["hold"]),

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 
 from chalicelib.core.holds import Hold
 from chalicelib.core.ids import BatchId, JobNumber, TaskId
-from chalicelib.core.job import Leg, Outcome, Retry, Stage
+from chalicelib.core.job import Deadlines, Leg, Outcome, Retry, Stage
 from chalicelib.core.journey import Journey
 
 
@@ -222,6 +222,19 @@ class CancelRequested(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Overdue(Event):
+    """A stage has taken longer than its deadline, in try number ``attempt``."""
+
+    code = "overdue"
+    stage: Stage
+    attempt: int
+
+    @property
+    def note(self) -> str:
+        return self.stage
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Altered(Event):
     """The job has another document: what its status knows of that, and in which ``fields`` it differs.
 
@@ -235,6 +248,7 @@ class Altered(Event):
     tags: Mapping[str, str]
     cleanup: bool | None
     retry: Retry
+    deadlines: Deadlines
     journey: Journey
     size: int
     legs: tuple[Leg, ...] | None

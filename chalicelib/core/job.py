@@ -77,6 +77,14 @@ class Retry:
     delay: int = 60
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Deadlines:
+    """Seconds that a stage may take; None for no limit. See ``core.deadlines``."""
+
+    stage_in: int | None = None
+    stage_out: int | None = None
+
+
 class LegStatus(StrEnum):
     """Where one item of the current stage stands."""
 
@@ -157,6 +165,9 @@ class Job:
     """The version whose story item holds what the site reported at the exit."""
     cancel_requested: bool = False
     hold: Hold | None = None
+    deadlines: Deadlines = Deadlines()
+    overdue: bool = False
+    """Its present stage is over its deadline: it fails when nothing of it is in flight."""
     retry: Retry = Retry()
     attempt: int = 1
     """Which try this is; see ``core.retrying``."""

@@ -50,6 +50,7 @@ from chalicelib.core.events import (
     LegsClaimed,
     LegsReleased,
     LegsSettled,
+    Overdue,
     Queued,
     Rejected,
     Report,
@@ -95,6 +96,7 @@ TABLE: Mapping[State, Mapping[type[Event], State | Past]] = {
         HoldReleased: S.NEW,
         Awaited: S.NEW,
         Altered: S.NEW,
+        Overdue: S.NEW,
         DependencyMet: S.NEW,
         DependencyBroken: S.NEW,
     },
@@ -112,6 +114,7 @@ TABLE: Mapping[State, Mapping[type[Event], State | Past]] = {
         HoldReleased: S.STAGE_IN,
         Awaited: S.STAGE_IN,
         Altered: S.STAGE_IN,
+        Overdue: S.STAGE_IN,
         DependencyMet: S.STAGE_IN,
         DependencyBroken: S.STAGE_IN,
     },
@@ -133,6 +136,7 @@ TABLE: Mapping[State, Mapping[type[Event], State | Past]] = {
         HoldReleased: S.STAGED,
         Awaited: S.STAGED,
         Altered: S.STAGED,
+        Overdue: PAST,
         DependencyMet: S.STAGED,
         DependencyBroken: S.STAGED,
     },
@@ -147,6 +151,7 @@ TABLE: Mapping[State, Mapping[type[Event], State | Past]] = {
         CancelRequested: S.QUEUED,
         Awaited: S.QUEUED,
         Altered: S.QUEUED,
+        Overdue: PAST,
         CancelRefused: S.QUEUED,
     },
     S.ACTIVE: {
@@ -157,6 +162,7 @@ TABLE: Mapping[State, Mapping[type[Event], State | Past]] = {
         CancelRequested: S.ACTIVE,
         Awaited: S.ACTIVE,
         Altered: S.ACTIVE,
+        Overdue: PAST,
         CancelRefused: S.ACTIVE,
     },
     S.STAGE_OUT: {
@@ -178,6 +184,7 @@ TABLE: Mapping[State, Mapping[type[Event], State | Past]] = {
         CancelRequested: S.STAGE_OUT,
         Awaited: S.STAGE_OUT,
         Altered: S.STAGE_OUT,
+        Overdue: S.STAGE_OUT,
     },
     S.COMPLETED: {
         Completed: PAST,
@@ -239,6 +246,9 @@ def _stale(job: Job, event: Event) -> bool:
         return job.broken is not None or all(parent.number != event.parent for parent in job.parents)
     if isinstance(event, TriedAgain):
         return event.attempt != job.attempt
+    if isinstance(event, Overdue):
+        ran = job.state is S.STAGE_OUT
+        return event.attempt != job.attempt or (event.stage is Stage.STAGE_OUT) is not ran
     if isinstance(event, Altered):
         return event.revision <= job.revision
     return isinstance(event, Leased) and event.epoch < job.epoch
@@ -247,7 +257,7 @@ def _stale(job: Job, event: Event) -> bool:
 def _lived_past(job: Job, event: Event) -> bool:
     """A final job has nothing more to learn from reports, batches, wishes and other jobs."""
     wish = CancelRequested | HoldPlaced | HoldReleased
-    news = DelayOver | Awaited | DependencyMet | DependencyBroken
+    news = Overdue | DelayOver | Awaited | DependencyMet | DependencyBroken
     return job.state in FINAL and isinstance(event, Report | LegsSettled | LegsReleased | wish | news)
 
 
@@ -316,7 +326,7 @@ def _settle(job: Job, event: LegsSettled) -> Job:
 
 
 def _staged(job: Job, event: StagedIn) -> Job:
-    return replace(job, legs=(), waiting_for=job.waiting_for & {"hold"})
+    return replace(job, legs=(), overdue=False, waiting_for=job.waiting_for & {"hold"})
 
 
 def _lease(job: Job, event: Leased) -> Job:
@@ -375,6 +385,7 @@ def _tried_again(job: Job, event: TriedAgain, now: datetime) -> Job:
         error=None,
         told=None,
         broken=None,
+        overdue=False,
         cancel_requested=False,
         cleanup=job.cleanup if event.cleanup is None else event.cleanup,
     )
@@ -435,6 +446,7 @@ def _alter(job: Job, event: Altered) -> Job:
         tags=event.tags,
         cleanup=job.cleanup if event.cleanup is None else event.cleanup,
         retry=event.retry,
+        deadlines=event.deadlines,
         journey=event.journey,
         size=event.size,
         legs=job.legs if event.legs is None else event.legs,
@@ -467,6 +479,7 @@ _APPLY: Mapping[type[Event], Callable[[Job, Any], Job]] = {
     StageOutRetried: _move_again,
     DelayOver: lambda job, event: replace(job, not_before=None),
     Altered: _alter,
+    Overdue: lambda job, event: job if job.overdue else replace(job, overdue=True, told=job.version + 1),
     Awaited: lambda job, event: replace(job, awaited=True),
     DependencyMet: lambda job, event: replace(job, parents=_others(job, event)),
     DependencyBroken: lambda job, event: replace(job, broken=event.parent, told=job.version + 1),

@@ -12,7 +12,7 @@ from chalicelib.core.batch import legs_to_stage_in
 from chalicelib.core.document import LARGEST, Document, read_document
 from chalicelib.core.errors import Fault, Invalid
 from chalicelib.core.ids import JobNumber, JobRef, UserId
-from chalicelib.core.job import Job, Mark, Retry, State
+from chalicelib.core.job import Deadlines, Job, Mark, Retry, State
 from chalicelib.core.journey import journey_of
 from chalicelib.core.paths import Location, placeholders
 
@@ -62,6 +62,7 @@ def first_status(document: Document, ref: JobRef, owner: str, index: int, postin
         updated_at=now,
         legs=legs_to_stage_in(document),
         hold=document.hold,
+        deadlines=Deadlines(**document.deadlines),
         retry=Retry(**document.retry),
         parents=document.depends_on,
         cleanup=bool(document.cleanup),

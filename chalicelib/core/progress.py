@@ -46,6 +46,13 @@ def rests(job: Job) -> bool:
     return (held or waits_to_try(job)) and not _gives_up(job)
 
 
+def is_timed(job: Job) -> bool:
+    """Whether the stage that moves data for it now has a deadline."""
+    stage = stage_of(job)
+    limit = job.deadlines.stage_in if stage is Stage.STAGE_IN else job.deadlines.stage_out
+    return stage is not None and limit is not None
+
+
 def waits_to_try(job: Job) -> bool:
     """Whether its data moves again at ``not_before`` and not sooner."""
     return job.not_before is not None and stage_of(job) is not None
@@ -60,11 +67,13 @@ def stage_of(job: Job) -> Stage | None:
 
 def abandoned_by(job: Job) -> bool:
     """Whether the job no longer wants what of it is in flight."""
-    return bool(job.in_flight) and (job.cancel_requested or job.broken is not None) and _gives_up(job)
+    return bool(job.in_flight) and (job.cancel_requested or job.broken is not None or job.overdue) and _gives_up(job)
 
 
 def _gives_up(job: Job) -> bool:
     """A cancelled job moves nothing more, but for the outputs that its cancelled run is to leave."""
+    if job.overdue:
+        return True
     if job.cancel_requested:
         return not (job.state is State.STAGE_OUT and job.outcome is Outcome.CANCELED)
     before_run = job.state in (State.NEW, State.STAGE_IN)
@@ -87,6 +96,8 @@ def _due_before_run(job: Job) -> Event | None:
     failed = next((leg for leg in job.legs if leg.status is LegStatus.FAILED), None)
     if failed is not None:
         return _fail(job, Stage.STAGE_IN, failed.error)
+    if job.overdue and job.pending:
+        return _fail(job, Stage.STAGE_IN, "deadline")
     return None if job.pending else StagedIn()
 
 
@@ -101,7 +112,7 @@ def _due_after_run(job: Job) -> Event | None:
     failed = next((leg for leg in job.legs if leg.status is LegStatus.FAILED), None)
     if failed is not None:
         return _fail(job, Stage.STAGE_OUT, failed.error)
-    return Completed()
+    return _fail(job, Stage.STAGE_OUT, "deadline") if job.pending else Completed()
 
 
 def _fail(job: Job, stage: Stage, error: str | None) -> Event:

@@ -20,7 +20,7 @@ from chalicelib.core.ids import JobNumber, TaskId
 from chalicelib.core.job import Job, Leg, LegStatus, Stage
 from chalicelib.core.polling import LONGEST_PATIENCE, try_for_space
 from chalicelib.core.ports.transfer import Task, TaskEvent, TaskStatus
-from chalicelib.core.progress import abandoned_by, plannable, waits_to_try
+from chalicelib.core.progress import abandoned_by, is_timed, plannable, waits_to_try
 from chalicelib.core.settling import (
     RENEWED,
     WITHDRAWN,
@@ -58,7 +58,9 @@ def withdraw(turn: Turn, token: AccessToken) -> bool:
             continue
         batch = _frozen(turn, live)
         turn.shelf.load(batch.numbers(), turn.board.live())
-        if all(abandoned_by(turn.shelf.jobs[number]) for number in batch.numbers()):
+        jobs = [turn.shelf.jobs[number] for number in batch.numbers()]
+        # Who is over a deadline does not wait for the others: those go again, and what has arrived is compared.
+        if all(abandoned_by(job) for job in jobs) or any(job.overdue for job in jobs):
             _cancel(turn, token, live, live.task, WITHDRAWN)
             found = True
     return found
@@ -303,4 +305,4 @@ def _frozen(turn: Turn, live: LiveBatch) -> Batch:
 
 def _goes_on(job: Job) -> bool:
     """Whether more of the job's data is to move in this stage, now or at its next try."""
-    return plannable(job) or waits_to_try(job)
+    return plannable(job) or waits_to_try(job) or is_timed(job)

@@ -14,10 +14,11 @@ from typing import Protocol
 
 from chalicelib.core.batch import Movement, room, route_of
 from chalicelib.core.company import joined, waits_until
+from chalicelib.core.deadlines import in_the_way, runs_out
 from chalicelib.core.desk import InboxItem, Plan, Route, Trouble
 from chalicelib.core.drafting import Draft, draft, long_slots
 from chalicelib.core.errors import FarSide, LoginNeeded
-from chalicelib.core.events import DelayOver
+from chalicelib.core.events import DelayOver, Overdue
 from chalicelib.core.globus_codes import waits_for_user
 from chalicelib.core.ids import JobNumber, UserId
 from chalicelib.core.job import Job, Leg, Stage, State
@@ -100,6 +101,7 @@ class Passing:
         settle_dependencies(turn, self.jobs, self.dependants)
         for job in [job for job in shelf.jobs.values() if waits_to_try(job)]:
             self._wait_to_try(turn, job)
+        self._keep_deadlines(turn)
         for some in in_turns([job for job in shelf.jobs.values() if due(job) is not None]):
             turn.check_time()
             shelf.change_many([(job, lambda _: ()) for job in some])
@@ -115,6 +117,21 @@ class Passing:
         kept = [item for item in inbox.facts if (not left and item.logout) or _announced(turn, item, began)]
         tidied = inbox.tidy(turn, self.watching.unlearnt(turn), kept)
         return not inbox.more or not tidied
+
+    def _keep_deadlines(self, turn: Turn) -> None:
+        """Fail what is over its stage's deadline, and have the desk woken when the next one is."""
+        plan = turn.board.plan
+        for job in list(turn.shelf.jobs.values()):
+            at = runs_out(job, plan)
+            stage = stage_of(job)
+            if at is None or stage is None:
+                continue
+            if at > self.clock.now():
+                turn.board.wake_by(at)
+                continue
+            turn.check_time()
+            words = f"{stage} was not done by its deadline, {at:%Y-%m-%dT%H:%M:%SZ}: {in_the_way(job, plan)}"
+            turn.shelf.apply(job, Step(event=Overdue(stage=stage, attempt=job.attempt), detail={"words": [words]}))
 
     def _wait_to_try(self, turn: Turn, job: Job) -> None:
         """Let a job's next try begin at its time, and have the desk woken by then."""
@@ -143,7 +160,7 @@ class Passing:
             token = self.access.access_token(board.user, now)
             if board.plan.need is not None and board.plan.need.collections is None:
                 # It was about the token itself; if it still holds, Globus says so again.
-                board.plan = replace(board.plan, need=None)
+                board.plan = replace(board.plan, need=None, resumed_at=now)
             try:
                 self._move(turn, token, inbox)
             except FarSide as fault:
@@ -244,7 +261,7 @@ def _signed_in(plan: Plan, now: datetime) -> Plan:
         replace(live, signed_in_at=now) if live.look.trouble and waits_for_user(live.look.trouble) else live
         for live in plan.batches
     )
-    return replace(plan, need=None, batches=batches)
+    return replace(plan, need=None, resumed_at=now, batches=batches)
 
 
 def _announced(turn: Turn, item: InboxItem, began: datetime) -> bool:

@@ -34,6 +34,7 @@ from chalicelib.core.events import (
     LegsClaimed,
     LegsReleased,
     LegsSettled,
+    Overdue,
     Queued,
     Rejected,
     Report,
@@ -216,6 +217,15 @@ class Life:
         legal = self.tell(replace(event, legs=None, fields=("tags",), cleanup=None))
         assert legal is not self.job.state.final
 
+    def run_out_of_time(self) -> None:
+        stage = stage_of(self.job)
+        before = self.job
+        assert self.tell(Overdue(stage=Stage.STAGE_IN, attempt=self.job.attempt + 1)), "a stale try changes nothing"
+        assert self.job is before
+        if stage is not None and self.data.draw(RARELY):
+            assert self.tell(Overdue(stage=stage, attempt=self.job.attempt))
+            assert self.job.overdue
+
     # The jobs that it waits for, and those that wait for it.
 
     def hear_of_a_parent(self) -> None:
@@ -321,7 +331,7 @@ class Life:
         assert not (job.state.final and (due(job) or plannable(job)))
         assert not (job.in_flight and due(job)), "what is due waits for what is in flight"
         assert not (due(job) and plannable(job))
-        assert not abandoned_by(job) or job.cancel_requested or job.broken
+        assert not abandoned_by(job) or job.cancel_requested or job.broken or job.overdue
         self.check_it_is_not_stuck()
 
     def check_it_is_not_stuck(self) -> None:
@@ -357,7 +367,7 @@ STEPS = (
         Life.hear_again_what_was_heard_before,
     ),
     *(Life.begin_the_next_try, Life.begin_the_next_try, Life.try_again_by_hand),
-    *(Life.alter, Life.be_awaited),
+    *(Life.alter, Life.be_awaited, Life.run_out_of_time),
     *(Life.hear_of_a_parent, Life.hear_of_a_parent, Life.be_awaited),
     *(Life.cancel, Life.hold_or_release, Life.hold_or_release, Life.say_what_is_out_of_place),
 )

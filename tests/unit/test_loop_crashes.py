@@ -351,6 +351,12 @@ SCENARIOS = {
     "altered while it moves and while it is staged": Scenario(
         [a_document(), a_document()], {1001: DONE, 1002: DONE}, meanwhile=alters_what_it_may, takes=SLOW
     ),
+    "a stage over its deadline, with company": Scenario(
+        [a_document(deadlines={"stage_in": 600}), a_document()],
+        {1001: FAILED, 1002: DONE},
+        takes=timedelta(minutes=15),
+        once=False,
+    ),
     "a job that waits for another": Scenario(
         [a_document(depends_on=[1001]), a_document(depends_on=[{"job": 1001, "when": "afternotok"}])],
         {1001: DONE, 1002: DONE, 1003: FAILED},

@@ -7,8 +7,9 @@ and trail as JSON arrays, the trail's moments as microseconds since the job's cr
     v schema · n version · r revision · s state · si site · ow owner · na name · ix index · c created_at
     u updated_at · l legs · e epoch · lu leased_until · ni native_id · oc outcome · x exit_code · fs failed_stage
     er error · to told · xd exited · cr cancel_requested · h hold · cl cleanup
-    rt retry · at attempt · nb not_before · pa parents · bk broken · aw awaited · w waiting_for · p posted
-    t trail · tg tags · j journey · b size · expires · site_bucket, site_due: the keys of the index ``site``
+    dl deadlines · od overdue · rt retry · at attempt · nb not_before · pa parents · bk broken · aw awaited
+    w waiting_for · p posted · t trail · tg tags · j journey · b size · expires
+    site_bucket, site_due: the keys of the index ``site``
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ from chalicelib.adapters.dynamodb.encoding import (
 from chalicelib.core.dependencies import Parent, When
 from chalicelib.core.holds import Hold
 from chalicelib.core.ids import BatchId, CollectionId, JobNumber, JobRef, SiteId, UserId
-from chalicelib.core.job import Job, Leg, LegStatus, Mark, Outcome, Retry, Stage, State
+from chalicelib.core.job import Deadlines, Job, Leg, LegStatus, Mark, Outcome, Retry, Stage, State
 from chalicelib.core.journey import Journey
 from chalicelib.core.ports.jobs import Tale
 from chalicelib.core.shards import site_shard
@@ -103,6 +104,8 @@ def write_job(job: Job, retention: timedelta) -> dict[str, Any]:
         "xd": job.exited,
         "cr": job.cancel_requested or None,
         "h": None if job.hold is None else job.hold.value,
+        "dl": None if job.deadlines == Deadlines() else json_text([job.deadlines.stage_in, job.deadlines.stage_out]),
+        "od": job.overdue or None,
         "rt": None if job.retry == Retry() else json_text([job.retry.attempts, job.retry.delay]),
         "at": None if job.attempt == 1 else job.attempt,
         "nb": maybe_micros(job.not_before),
@@ -149,6 +152,8 @@ def read_job(item: Mapping[str, Any], now: datetime) -> Job | None:
         exited=item.get("xd"),
         cancel_requested=item.get("cr", False),
         hold=_read_hold(item.get("h")),
+        deadlines=_read_deadlines(item.get("dl")),
+        overdue=item.get("od", False),
         retry=_read_retry(item.get("rt")),
         attempt=item.get("at", 1),
         not_before=maybe_moment(item.get("nb")),
@@ -275,6 +280,13 @@ def _read_journey(
         walltime=walltime,
         **dict(zip(_ASKED, asked, strict=False)),
     )
+
+
+def _read_deadlines(stored: str | None) -> Deadlines:
+    if stored is None:
+        return Deadlines()
+    stage_in, stage_out = json.loads(stored)
+    return Deadlines(stage_in=stage_in, stage_out=stage_out)
 
 
 def _read_retry(stored: str | None) -> Retry:

@@ -13,7 +13,7 @@ from chalicelib.core.dependencies import Parent, When
 from chalicelib.core.desk import InboxItem, LiveBatch, LoginNeed, Look, Plan, Route, Trouble
 from chalicelib.core.holds import Hold
 from chalicelib.core.ids import BatchId, CollectionId, JobNumber, JobRef, SiteId, SubmissionId, TaskId, UserId
-from chalicelib.core.job import Job, Leg, LegStatus, Mark, Outcome, Retry, Stage, State
+from chalicelib.core.job import Deadlines, Job, Leg, LegStatus, Mark, Outcome, Retry, Stage, State
 from chalicelib.core.sites import Mount, Site
 from emulators.aws.template import read_template
 
@@ -82,6 +82,8 @@ def a_full_job(at: JobRef) -> Job:
         exited=10,
         cancel_requested=True,
         hold=Hold.STAGING,
+        deadlines=Deadlines(stage_out=600),
+        overdue=True,
         retry=Retry(attempts=3, delay=0),
         attempt=2,
         not_before=NOON + timedelta(hours=1),
