@@ -354,7 +354,7 @@ SCENARIOS = {
     "a stage over its deadline, with company": Scenario(
         [a_document(deadlines={"stage_in": 600}), a_document()],
         {1001: FAILED, 1002: DONE},
-        takes=timedelta(minutes=15),
+        takes=timedelta(minutes=25),
         once=False,
     ),
     "a job that waits for another": Scenario(
