@@ -4,7 +4,9 @@ What it promises:
 * **Once.** ``.qstage/run`` is put in place by a rename that fails when it is there. Whoever finds another native
   id in it exits without running. The scheduler's own rerun of the same native id is allowed.
 * **Scrubbed.** The command sees the short list of names below, the scheduler's own variables, the job's
-  ``environment``, ``QSTAGE_JOB_DIR`` (absolute) and ``QSTAGE_JOB_ID`` (the number that users see); nothing else.
+  ``environment``, ``QSTAGE_JOB_DIR`` (absolute) and ``QSTAGE_JOB_ID`` (the number that users see); nothing else, unless
+  the document says ``inherit_environment``: then all that this script itself is given on the node. The agent's own
+  environment is never in that.
 * **Said.** The exit status goes to ``.qstage/exit`` by a rename, after the command and all signals passed to it.
 
 Pure: text in, text out. All that came from outside is quoted for the shell.
@@ -102,7 +104,7 @@ exit "$code"
 def render(lease: Lease, *, directory: str, scheduler: str, keep: tuple[str, ...] = ()) -> str:
     """The run script of a lease, for a directory and a scheduler. ``keep``: more names, by the site's choice."""
     family = _FAMILIES[scheduler]
-    names = "|".join((*KEPT, *keep)) + (f"|{family}" if family else "")
+    names = "*" if lease.inherit_environment else "|".join((*KEPT, *keep)) + (f"|{family}" if family else "")
     executable = lease.executable
     if not executable.startswith("/"):
         executable = f"{directory}/{executable}"

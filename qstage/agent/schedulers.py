@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import subprocess
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
@@ -34,6 +35,9 @@ COMMAND_TIMEOUT = 60.0
 
 _NAME_ATTRIBUTE = {"slurm": "slurm.job-name", "pbs": "pbs.N", "pbs_classic": "pbs.N", "lsf": "lsf.J"}
 """PSI/J 0.9 never names a job; these directives do."""
+
+_PLAIN_OWNER = re.compile(r"[A-Za-z0-9._@+-]{1,200}")
+"""A username that can stand in a directive. Whose job it is stands in Slurm's comment, for the site's people."""
 
 _FIND = {
     "slurm": ("squeue", "--me", "--noheader", "--format=%i", "--name={name}"),
@@ -172,6 +176,8 @@ def _job(lease: Lease, script: str, directory: str, scheduler: str) -> psij.Job:
     custom = _custom(wanted.custom, scheduler)
     if scheduler in _NAME_ATTRIBUTE:
         custom.setdefault(_NAME_ATTRIBUTE[scheduler], lease.scheduler_name)
+    if scheduler == "slurm" and _PLAIN_OWNER.fullmatch(lease.owner):
+        custom.setdefault("slurm.comment", f"qstage/{lease.owner}/{lease.id}")
     spec = psij.JobSpec(
         name=lease.scheduler_name,
         executable="/bin/bash",

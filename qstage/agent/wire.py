@@ -104,6 +104,8 @@ class Lease:
     executable: str
     arguments: tuple[str, ...] = ()
     environment: Mapping[str, str] = field(default_factory=dict, repr=False)
+    inherit_environment: bool = False
+    """Whether the job sees all that the scheduler's script sees on its node, not the short list alone."""
     files: tuple[FileToWrite, ...] = ()
     links: tuple[Link, ...] = ()
     staged_modes: tuple[StagedMode, ...] = ()
@@ -232,6 +234,7 @@ def read_lease(raw: Mapping[str, Any]) -> Lease:
             executable=_text(raw, "executable"),
             arguments=tuple(_no_nul("arguments", text) for text in raw.get("arguments") or ()),
             environment=_environment(raw.get("environment") or {}),
+            inherit_environment=raw.get("inherit_environment") is True,
             files=_each(raw, "files", _file),
             links=_each(raw, "links", lambda item: Link(path=_text(item, "path"), target=_text(item, "target"))),
             staged_modes=_each(

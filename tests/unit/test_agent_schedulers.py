@@ -52,7 +52,8 @@ def test_a_slurm_job_bears_its_name_and_what_it_asked_for(login: Login) -> None:
     receipt = login.open().submit(lease(account="chem", custom_attributes=custom), "/jobs/run.sh", "/jobs")
     assert receipt.native_id == "4711"
     script = (login.home / "submitted").read_text()
-    for words in ('--job-name="md-1001-k3j2"', "--nodes=2", "--time=0:10:30", '--account="chem"', '--qos="high"',
+    for words in ('--job-name="md-1001-k3j2"', '--comment="qstage/ada/1001"',
+                  "--nodes=2", "--time=0:10:30", '--account="chem"', '--qos="high"',
                   "--export=NONE", "exec /bin/bash /jobs/run.sh"):  # fmt: skip
         assert words in script
 
