@@ -28,6 +28,7 @@ COMMANDS = {
     "submit": Entry("submit:submit", "Submit a script by its #SBATCH or #PBS lines, or JSON documents."),
     "qstat": Entry("qstat:qstat", "Show jobs, in Cobalt's layout."),
     "qdel": Entry("qdel:qdel", "Cancel jobs."),
+    "qalter": Entry("qalter:qalter", "Change jobs, by Cobalt's options."),
     "qhold": Entry("qhold:qhold", "Keep jobs from starting, as Cobalt does."),
     "qrls": Entry("qhold:qrls", "Let held jobs go on, as Cobalt does."),
     "watch": Entry("watch:watch", "Watch jobs as they go."),

@@ -115,7 +115,7 @@ def make_document(job: Qsub, extras: Extras, script: Script | None) -> dict[str,
     if files:
         document["files"] = files
     paths = {"stdin_path": job.inputfile, "stdout_path": job.outputpath, "stderr_path": job.errorpath}
-    document |= {name: _inside(name, path) for name, path in paths.items() if path is not None}
+    document |= {name: inside(name, path) for name, path in paths.items() if path is not None}
     optional: Sequence[tuple[str, Any]] = (
         ("environment", {name: _unexpanded("--env", value) for name, value in job.envs.items()}),
         ("stage_in", list(extras.stage_in)),
@@ -160,7 +160,7 @@ def _started(command: str, job: Qsub) -> dict[str, str]:
         command,
         umask=job.umask if "umask" in job.given else None,
         cwd=job.cwd if "cwd" in job.given else None,
-        log=None if job.cobalt_log_file is None else _inside("cobalt_log_file", job.cobalt_log_file),
+        log=None if job.cobalt_log_file is None else inside("cobalt_log_file", job.cobalt_log_file),
         argv=[word for word in job.argv if word != "--dry-run"],  # which prints just what would be sent without it
     )
     return {"path": STARTER, "content": text, "mode": "0755"}
@@ -225,7 +225,7 @@ def _minutes(job: Qsub, longest: int | None) -> int:
 _OPTIONS = {"stdin_path": "-i", "stdout_path": "-o", "stderr_path": "-e", "cobalt_log_file": "--debuglog"}
 
 
-def _inside(name: str, path: str) -> str:
+def inside(name: str, path: str) -> str:
     """A path in the job's directory, where ``--cwd`` and ``-O`` are already part of it."""
     plain = posixpath.normpath(_unexpanded(_OPTIONS[name], path))
     if plain.startswith("/") or plain.split("/")[0] == ".." or plain == ".":

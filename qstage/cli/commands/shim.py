@@ -16,14 +16,14 @@ import click
 
 from qstage.cli.trouble import Refused
 
-COMMANDS = ("qsub", "qstat", "qdel", "qhold", "qrls")
+COMMANDS = ("qsub", "qstat", "qdel", "qhold", "qrls", "qalter")
 MARK = "# Written by qstage shim: calls qstage"
 
 
 @click.command()
 @click.argument("directory", type=click.Path(file_okay=False, path_type=Path))
 def shim(directory: Path) -> None:
-    """Write bare qsub, qstat, qdel, qhold and qrls into DIRECTORY.
+    """Write bare qsub, qstat, qdel, qhold, qrls and qalter into DIRECTORY.
 
     Put it first on the PATH of those shells where they are to mean qstage's.
     """
