@@ -113,6 +113,9 @@ class Passing:
         if inbox.asks or board.plan.batches or waits or self.watching.wanted(turn, all_jobs=near):
             left = self._with_globus(turn, inbox, left_at, all_jobs=near)
             self.watching.telling.login_needed(turn)
+        elif board.plan.trouble is not None:
+            # Nothing is left that it could hold up.
+            board.plan = replace(board.plan, trouble=None)
         # A wish to be signed out stays in the inbox until Globus has taken it.
         kept = [item for item in inbox.facts if (not left and item.logout) or _announced(turn, item, began)]
         tidied = inbox.tidy(turn, self.watching.unlearnt(turn), kept)
@@ -283,7 +286,8 @@ def _next_look(board: Board, now: datetime) -> datetime | None:
     watched = watch.at if watch is not None and watch.at is not None and watch.at > now else None
     looks: list[datetime | None] = [board.announced_until]
     if trouble is not None:
-        looks.append(trouble.until or now + max(FIRST_RETRY, interval(now - trouble.since)))
+        asked = trouble.until is not None and trouble.until > now
+        looks.append(trouble.until if asked else now + max(FIRST_RETRY, interval(now - trouble.since)))
     elif need is not None and need.collections is None:
         looks.append(watched)
     else:

@@ -50,6 +50,20 @@ def test_nothing_is_asked_before_a_retry_after_is_over_whatever_comes_in_meanwhi
     assert {job.state for job in house.committed()} == {State.COMPLETED}
 
 
+def test_a_trouble_that_holds_nothing_up_any_more_is_forgotten_and_nobody_looks_again() -> None:
+    house = House()
+    house.globus.mishaps.append(Mishap("submission", lambda: limited(30)))
+    (number,) = house.post(a_document())
+    house.answer_rings()
+    house.manage.cancel(ADA, number)
+    house.clock.turn(seconds=31)
+    assert house.answer_rings() <= 2
+    house.by_sweep_alone()
+    assert house.job(number).state is State.CANCELED
+    assert house.desk().plan.trouble is None
+    assert house.desk().wake_at is None
+
+
 def test_a_service_that_asks_for_a_day_of_rest_is_asked_again_within_the_hour() -> None:
     house = House()
     house.globus.mishaps.append(Mishap("submission", lambda: limited(86_400)))
