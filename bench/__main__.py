@@ -21,7 +21,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from bench import budgets, growth, staging, token_calls
+from bench import budgets, cpu, growth, staging, token_calls
 from bench.cold_start import Command, commands, measure, post_event, show, unpack, wake_event
 from bench.globus_load import load
 from chalicelib.adapters.dynamodb.desks import DeskTable
@@ -76,6 +76,7 @@ PARTS: dict[str, Callable[[Path, argparse.Namespace], dict[str, Any]]] = {
     "cold": lambda folder, asked: _cold(folder, asked.runs),
     "package": lambda folder, asked: {"package_mb": _megabytes(), "python": sys.version.split()[0]},
     "tokens": lambda folder, asked: dict(token_calls.count(folder)),
+    "cpu": lambda folder, asked: dict(cpu.measure()),
     "staging": lambda folder, asked: dict(staging.measure()),
     "budgets": lambda folder, asked: dict(budgets.measure()),
     "growth": lambda folder, asked: dict(growth.measure()),
