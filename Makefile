@@ -57,6 +57,10 @@ docs: setup ## Write the generated documents anew
 bench: package ## Measure what is deployed; ratios and counts go to bench/results.json
 	@$(BIN)/python -m bench
 
+.PHONY: soak
+soak: setup ## Take 5,000 jobs of 50 users through bad weather: make soak [SEED=n JOBS=n]
+	@PYTHONPATH=.:tests/unit $(BIN)/python tests/unit/soak.py $(if $(SEED),--seed $(SEED)) $(if $(JOBS),--jobs $(JOBS))
+
 .PHONY: package
 package: setup ## Build what is deployed, in build/package; needs no credentials
 	@$(BIN)/python -m infra.package

@@ -230,8 +230,8 @@ class TransferTwin:
         if moving & task.pairs():
             words = "A transfer with identical paths has not yet completed"
             raise IdenticalPaths("transfer", "Conflict", words, transient=True, status=409)
-        aboard = {(each.batch.route.stage, member) for each in live for member in each.batch.members}
-        self.doubles += [str(member) for member in batch.members if (batch.route.stage, member) in aboard]
+        aboard = {(each.batch.user, each.batch.route.stage, member) for each in live for member in each.batch.members}
+        self.doubles += [str(member) for member in batch.members if (batch.user, batch.route.stage, member) in aboard]
         self.tasks[name] = task
         return task
 
