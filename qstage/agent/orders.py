@@ -16,6 +16,7 @@ from qstage.agent.policy import OUR_OWN, Policy
 from qstage.agent.rules import Held, Phase, Presence, of_attempt
 from qstage.agent.schedulers import Scheduler, SchedulerAway
 from qstage.agent.wire import Command, Event, Outcome, Report
+from qstage.cobalt.submission import scheduler_name
 
 log = logging.getLogger("qstage.agent")
 
@@ -93,6 +94,12 @@ class Orders:
         if native is not None:
             self._scheduler.cancel(native, script)
 
+    def _end_unreleased(self, directory: str) -> None:
+        """End what a submit filter left held at the scheduler for a job that will never be leased."""
+        native = self._scheduler.find(scheduler_name(directory))
+        if native is not None:
+            self._scheduler.cancel(native, f"{directory.rstrip('/')}/{OUR_OWN}/run.sh")
+
     def _is_gone(self, command: Command) -> bool:
         """Whether the scheduler no longer has the job: then it matters no more what its directory is."""
         if command.native_id is None or command.directory is None:
@@ -106,6 +113,8 @@ class Orders:
             return
         try:
             if command.directory is not None:
+                if command.unless_ran:
+                    self._end_unreleased(command.directory)
                 self._remove(command, command.directory)
         except NoDirectory:
             log.info("nothing to clean", extra={"job": command.job})

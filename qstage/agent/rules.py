@@ -27,6 +27,8 @@ from typing import Any
 
 from qstage.agent.wire import Event, FoundOutput, Lease, Outcome, Report, read_lease
 
+ADOPTION = 60.0
+"""Seconds in which a job that was registered while it was submitted must appear at the scheduler."""
 CANCEL_AGAIN = 60.0
 """Seconds after which a cancel that did not end the job is sent to the scheduler again."""
 
@@ -186,7 +188,8 @@ def advance(held: Held, seen: Seen, *, grace: float, keeps_walltime: bool = True
 
 def _begin(held: Held, seen: Seen) -> Step:
     ran = seen.run.native_id if seen.run else None
-    native = ran or seen.found
+    # A job that the scheduler had before us is not submitted by being found: it is still to be released.
+    native = ran or (None if held.lease.adopted else seen.found)
     if native is not None:
         step = submitted(held, native, held.ticket, seen.now)
         running = _running(step.held, seen)
@@ -201,6 +204,11 @@ def submitted(held: Held, native_id: str, ticket: str | None, now: float) -> Ste
     """The scheduler has taken the job."""
     after = replace(held, phase=Phase.QUEUED, native_id=native_id, ticket=ticket, gone_since=None)
     return Step(held=after, reports=(report(after, "queued", now),))
+
+
+def missed(held: Held, now: float) -> Held:
+    """A job that the scheduler should have had before us is not there, or not yet."""
+    return held if held.gone_since is not None else replace(held, gone_since=now)
 
 
 def turned_down(held: Held, event: Event, words: str, now: float) -> Step:

@@ -108,7 +108,6 @@ def render(lease: Lease, *, directory: str, scheduler: str, keep: tuple[str, ...
     executable = lease.executable
     if not executable.startswith("/"):
         executable = f"{directory}/{executable}"
-    out = posixpath.normpath(lease.output_path)
     return _SCRIPT.format(
         number=lease.id,
         own=".qstage",
@@ -122,11 +121,22 @@ def render(lease: Lease, *, directory: str, scheduler: str, keep: tuple[str, ...
         dropped=_DROPPED,
         environment=" ".join(_assignments(lease, directory)),
         command=" ".join(shlex.quote(word) for word in _command(executable, lease.arguments)),
-        stdin=_path(lease.stdin_path) if lease.stdin_path else "/dev/null",
-        stdout=_path(lease.output_path),
-        # Two openings of one file would write over each other.
-        stderr="&1" if posixpath.normpath(lease.error_path) == out else _path(lease.error_path),
+        **(_SCHEDULERS_OWN if lease.adopted else _streams(lease)),
     )
+
+
+_SCHEDULERS_OWN = {"stdin": "&0", "stdout": "&1", "stderr": "&2"}
+"""Of a job that its user gave to the scheduler: the files are those that they named, or know, there."""
+
+
+def _streams(lease: Lease) -> dict[str, str]:
+    out = posixpath.normpath(lease.output_path)
+    return {
+        "stdin": _path(lease.stdin_path) if lease.stdin_path else "/dev/null",
+        "stdout": _path(lease.output_path),
+        # Two openings of one file would write over each other.
+        "stderr": "&1" if posixpath.normpath(lease.error_path) == out else _path(lease.error_path),
+    }
 
 
 def _command(executable: str, arguments: tuple[str, ...]) -> tuple[str, ...]:

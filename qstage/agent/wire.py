@@ -13,6 +13,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, Literal, TypeVar, cast, get_args
 
+from qstage.cobalt.submission import ADOPT, HELD
+
 Event = Literal["queued", "active", "exited", "rejected", "refused", "cleaned", "held", "released"]
 """What a report says. ``rejected``: the scheduler would not; ``refused``: this site's policy would not."""
 
@@ -117,6 +119,11 @@ class Lease:
     stderr_path: str | None = None
     attempt: int = 1
     raw: Mapping[str, Any] = field(repr=False, compare=False)
+
+    @property
+    def adopted(self) -> bool:
+        """Whether the scheduler has this job already, held, under ``scheduler_name``: a submit filter put it there."""
+        return self.attributes.custom.get(ADOPT) == HELD
 
     @property
     def scheduler_name(self) -> str:

@@ -24,6 +24,7 @@ from qstage.agent.wire import FoundOutput, Lease
 
 log = logging.getLogger("qstage.agent")
 
+_NOT_THERE = "the scheduler has no held job of this name (qsub refused it after all, or it was deleted):"
 _HALF = 2000
 """Characters of each of output and error in a report that carries both."""
 
@@ -109,7 +110,7 @@ class Work:
                 begun = begun or (held.phase is Phase.LEASED and directory.has_run_script())
         except NoDirectory:
             pass
-        if begun and run is None:
+        if begun and run is None and not held.lease.adopted:
             found = self._scheduler.find(held.lease.scheduler_name)
         return Seen(now=self._clock(), run=run, exit=note, found=found, presence=present.get(held.native_id or ""))
 
@@ -117,6 +118,9 @@ class Work:
 
     def _submit(self, held: Held) -> None:
         lease = held.lease
+        if lease.adopted and self._config.scheduler == "cobalt":
+            self._adopt(held)
+            return
         script = self._prepare(lease)
         self._keep(Step(held=held))  # "about to submit": from here on a crash asks before it submits again
         now = self._clock()
@@ -129,6 +133,25 @@ class Work:
         self.submit_seconds += 0.2 * (self._clock() - now - self.submit_seconds)
         self._keep(rules.submitted(held, receipt.native_id, receipt.ticket, now))
         log.info("job submitted", extra={"job": held.job, "native_id": receipt.native_id})
+
+    def _adopt(self, held: Held) -> None:
+        """Let go the scheduler's own job, which waits under a hold. To do so twice is to do it once."""
+        lease, now = held.lease, self._clock()
+        native = self._scheduler.find(lease.scheduler_name)
+        if native is None:
+            held = rules.missed(held, now)
+            if held.gone_since is None or now - held.gone_since < rules.ADOPTION:
+                self._keep(Step(held=held))
+                return
+            log.warning("job rejected", extra={"job": held.job, "cause": _NOT_THERE})
+            self._keep(rules.turned_down(held, "rejected", f"{_NOT_THERE} {lease.scheduler_name}", now))
+            return
+        self._prepare(lease)
+        self._keep(Step(held=held))
+        if not self._scheduler.release(native):
+            raise SchedulerAway(f"the scheduler did not release {native}")
+        self._keep(rules.submitted(held, native, None, now))
+        log.info("job adopted", extra={"job": held.job, "native_id": native})
 
     def _prepare(self, lease: Lease) -> str:
         with self._directory(lease, create=True) as directory:
@@ -163,7 +186,15 @@ class Work:
             self._scheduler.cancel(held.native_id, self._script(held))
             log.info("job canceled", extra={"job": held.job, "native_id": held.native_id})
 
+    def _end_unreleased(self, held: Held) -> None:
+        native = self._scheduler.find(held.lease.scheduler_name)
+        if native is not None:
+            self._scheduler.cancel(native, self._script(held))
+            log.info("job canceled", extra={"job": held.job, "native_id": native})
+
     def _gather(self, held: Held, end: End) -> None:
+        if held.lease.adopted and held.native_id is None:
+            self._end_unreleased(held)
         tail, detail = "", None
         found: tuple[FoundOutput, ...]
         try:

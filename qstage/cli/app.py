@@ -41,6 +41,7 @@ COMMANDS = {
     "site": Entry("site:site", "Compute sites: create, list, show, use."),
     "shim": Entry("shim:shim", "Write bare qsub, qstat, qdel, … into a directory."),
     "completion": Entry("completion:completion", "Print a shell's completion."),
+    "cobalt-filter": Entry("cobalt_filter:cobalt_filter", "Be the submit filter of a Cobalt, for #QSTAGE lines."),
     "agent": Entry("agent:agent", "Run a site's agent."),
 }
 
