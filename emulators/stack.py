@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import signal
 import socket
 import subprocess
@@ -107,7 +108,12 @@ class Stack:
             self.cobalt = CobaltSimulator(
                 self.state / "cobalt",
                 clock=self.clock,
-                settings=CobaltSettings(nodes=NODES, first_job_id=FIRST_COBALT_JOB, kill_delay=5.0),
+                settings=CobaltSettings(
+                    nodes=NODES,
+                    first_job_id=FIRST_COBALT_JOB,
+                    kill_delay=5.0,
+                    filters=(str(self._write_filter()),),
+                ),
             )
             self._ends.enter_context(self.cobalt)
             self.aws = self._ends.enter_context(self._aws())
@@ -251,6 +257,13 @@ class Stack:
                 command, cwd=PROJECT, env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log
             )
 
+    def _write_filter(self) -> Path:
+        """Write what a Cobalt's administrator installs: the submit filter that knows ``#QSTAGE`` lines."""
+        program = self.state / "qstage-filter"
+        program.write_text(_FILTER.format(python=shlex.quote(sys.executable), project=shlex.quote(str(PROJECT))))
+        program.chmod(0o755)
+        return program.resolve()
+
     @property
     def agent_log(self) -> Path:
         return self.state / "agent" / "agent.log"
@@ -274,6 +287,16 @@ class Stack:
             agent.wait()
 
 
+_FILTER = """\
+#!/bin/sh
+# Only jobs whose script has #QSTAGE lines are qstage's business; the others are not kept waiting.
+for word in "$@"; do
+    case "$word" in command=*) grep -qs '^#QSTAGE ' "${{word#command=}}" || exit 0 ;; esac
+done
+PYTHONPATH={project} exec {python} -m qstage.cli cobalt-filter "$@"
+"""
+
+
 def _agent_config(url: str, folder: Path, commands: Path, scratch: Path) -> str:
     return f"""\
 service = "{url}"
@@ -289,6 +312,7 @@ owners = ["*"]
 directories = ["{scratch}"]
 accounts = ["*"]
 queues = ["default"]
+attributes = ["cobalt.adopt"]
 max_nodes = {NODES}
 """
 

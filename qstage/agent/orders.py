@@ -78,6 +78,7 @@ class Orders:
         """A job not held: taken by an agent whose journal is gone, or never. Nothing of it shall run."""
         if command.directory is None:
             return
+        self._end_unreleased(command.directory)
         try:
             with open_job_directory(
                 command.directory, self._policy, create=False, attempt=command.attempt

@@ -139,6 +139,8 @@ class Work:
         lease, now = held.lease, self._clock()
         native = self._scheduler.find(lease.scheduler_name)
         if native is None:
+            if held.gone_since is None:
+                log.warning("job not there yet", extra={"job": held.job, "scheduler_name": lease.scheduler_name})
             held = rules.missed(held, now)
             if held.gone_since is None or now - held.gone_since < rules.ADOPTION:
                 self._keep(Step(held=held))
