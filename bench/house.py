@@ -26,6 +26,7 @@ from chalicelib.adapters.memory.jobs import MemoryJobs, MemoryPostings, MemorySi
 from chalicelib.adapters.memory.places import MemoryCollections, MemorySites
 from chalicelib.adapters.memory.rows import MemoryRows
 from chalicelib.adapters.memory_logins import MemoryLogins
+from chalicelib.core.consent import CollectionFacts
 from chalicelib.core.holdings import Caps
 from chalicelib.core.ids import CollectionId, JobNumber, SiteId, UserId
 from chalicelib.core.keys import JOBS, Caller, KeyKind, site_scope
@@ -45,6 +46,7 @@ LAB = CollectionId("aaaaaaaa-0000-4000-8000-000000000001")
 ARCHIVE = CollectionId("aaaaaaaa-0000-4000-8000-000000000002")
 SCRATCH = CollectionId("aaaaaaaa-0000-4000-8000-000000000003")
 THETA = SiteId("theta")
+GUEST = "GCSv5_guest_collection"
 USERNAME = "ada@uni.example"
 ROOM = Caps(jobs=100_000, bytes=2**30)
 
@@ -180,6 +182,9 @@ class House:
             users=frozenset({USERNAME}),
         )
         services._sites.put(site)
+        # A deployment learns what it needs of a collection once a day, whoever uses it: here it has.
+        facts = [CollectionFacts(id=each, entity_type=GUEST) for each in (LAB, ARCHIVE, SCRATCH)]
+        services._collections.put(facts, clock.now())
 
     def post(self, documents: list[dict[str, Any]], user: int = 0) -> list[JobNumber]:
         caller = Caller(user=a_user(user), username=USERNAME, scopes=frozenset({JOBS}), key_id="k", kind=KeyKind.KEY)
