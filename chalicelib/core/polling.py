@@ -38,11 +38,17 @@ LONGEST_PATIENCE = timedelta(days=3)
 
 FIRST_SPACE, LONGEST_SPACE = timedelta(minutes=1), timedelta(minutes=30)
 LONGEST_ASKED = timedelta(hours=1)
+FIRST_HEARING, LAST_HEARING = timedelta(minutes=1), timedelta(hours=6)
 
 
 def try_for_space(since: datetime, now: datetime) -> datetime:
     """When to send to a full disk again: after half the time that it has been full, from a minute to half an hour."""
     return now + min(LONGEST_SPACE, max(FIRST_SPACE, (now - since) / 2))
+
+
+def ask_for_login(since: datetime, now: datetime) -> datetime:
+    """When to find out by the stored token whether a login that is needed has come: its ring can have been lost."""
+    return now + min(LAST_HEARING, max(FIRST_HEARING, (now - since) / 4))
 
 
 def rest(retry_after: int | None, now: datetime) -> datetime | None:

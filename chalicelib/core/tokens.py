@@ -114,6 +114,11 @@ def first_version(now: datetime) -> int:
     return int(now.timestamp() * 1000)
 
 
+def bought_since(version: int, moment: datetime) -> bool:
+    """Whether the login that a version goes back to came at or after the moment: renewals count on from its time."""
+    return version >= first_version(moment)
+
+
 def first_record(
     user: UserId,
     sealed: Sealed,

@@ -22,14 +22,14 @@ from chalicelib.core.events import DelayOver, Overdue
 from chalicelib.core.globus_codes import waits_for_user
 from chalicelib.core.ids import JobNumber, UserId
 from chalicelib.core.job import Job, Leg, Stage, State
-from chalicelib.core.polling import FIRST_RETRY, interval, is_due, next_look, rest
+from chalicelib.core.polling import FIRST_RETRY, ask_for_login, interval, is_due, next_look, rest
 from chalicelib.core.ports.clock import Clock
 from chalicelib.core.ports.desks import Batches, Desks
 from chalicelib.core.ports.jobs import Dependants, Jobs
 from chalicelib.core.ports.places import Sites
 from chalicelib.core.ports.transfer import Submissions, Tasks
 from chalicelib.core.progress import due, plannable, stage_of, waits_to_try
-from chalicelib.core.tokens import AccessToken
+from chalicelib.core.tokens import AccessToken, bought_since
 from chalicelib.service.board import Board, OutOfTime, Shelf, Turn
 from chalicelib.service.changing import Step, in_turns
 from chalicelib.service.depending import settle_dependencies
@@ -110,6 +110,7 @@ class Passing:
         waits = bool(inbox.backlog) or any(plannable(job) for job in shelf.jobs.values())
         left_at = max((item.logout for item in inbox.facts if item.logout is not None), default=None)
         left = left_at is None
+        waits = waits or board.plan.need is not None
         if inbox.asks or board.plan.batches or waits or self.watching.wanted(turn, all_jobs=near):
             left = self._with_globus(turn, inbox, left_at, all_jobs=near)
             self.watching.telling.login_needed(turn)
@@ -161,7 +162,11 @@ class Passing:
                 self.access.forget(board.user, left_at)
                 left = True
             token = self.access.access_token(board.user, now)
-            if board.plan.need is not None and board.plan.need.collections is None:
+            need = board.plan.need
+            if need is not None and bought_since(token.version, need.since):
+                # A login came, and whoever was to tell of it died between storing its tokens and saying so.
+                board.plan = _signed_in(board.plan, now)
+            elif need is not None and need.collections is None:
                 # It was about the token itself; if it still holds, Globus says so again.
                 board.plan = replace(board.plan, need=None, resumed_at=now)
             try:
@@ -293,4 +298,6 @@ def _next_look(board: Board, now: datetime) -> datetime | None:
     else:
         looks += [next_look(board.plan), board.wake_at, watched]
         looks += [live.retry_at or now + FIRST_RETRY for live in board.plan.batches if live.task is None]
+    if need is not None:
+        looks.append(ask_for_login(need.since, now))
     return min((at for at in looks if at is not None), default=None)

@@ -12,6 +12,7 @@ from chalicelib.core.consent import LoginReason, SessionDemand, data_access
 from chalicelib.core.errors import FarSide, LoginNeeded
 from chalicelib.core.ids import CollectionId, JobNumber
 from chalicelib.core.job import State
+from chalicelib.core.tokens import first_version
 
 
 def a_house() -> House:
@@ -52,6 +53,39 @@ def test_jobs_that_waited_for_a_consent_go_on_by_themselves_after_the_login() ->
     house.live_on()
     assert house.job(number).state is State.COMPLETED
     assert house.faults() == []
+
+
+@pytest.mark.parametrize("whole", [True, False])
+def test_a_login_whose_teller_died_after_its_tokens_were_stored_is_found_by_itself(whole: bool) -> None:
+    house = a_house()
+    house.access.refused = whole
+    house.globus.without_consent = {LAB}
+    (number,) = house.post(a_document())
+    house.live_on(5)
+    assert shown_wait(house, number) == {"login"}
+    house.access.refused = False
+    house.globus.without_consent = set()
+    house.access.version = first_version(house.clock.now())
+    house.live_on()
+    assert house.job(number).state is State.COMPLETED
+    assert house.faults() == []
+
+
+@pytest.mark.parametrize("whole", [True, False])
+def test_a_login_that_does_not_come_is_looked_for_seldom_and_not_at_globus(whole: bool) -> None:
+    house = a_house()
+    house.access.refused = whole
+    house.globus.without_consent = {LAB}
+    house.post(a_document())
+    house.live_on(5)
+    calls = len(house.globus.calls)
+    looks = {house.desk().wake_at}
+    for _ in range(48):
+        house.clock.turn(minutes=30)
+        house.by_sweep_alone()
+        looks.add(house.desk().wake_at)
+    assert len(looks) < 25
+    assert len(house.globus.calls) == calls
 
 
 def test_one_login_is_asked_for_everything_that_two_collections_miss() -> None:
@@ -143,7 +177,6 @@ def test_a_token_that_works_again_ends_the_wait_that_it_began() -> None:
     (number,) = house.post(a_document())
     house.live_on(3)
     assert shown_wait(house, number) == {"login"}
-    assert house.desk().wake_at is None
     house.access.refused = False
     house.waking.look_again(ADA.user)
     house.live_on()
