@@ -7,7 +7,7 @@ twice. Directories are touched only when they bear the job's mark.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from qstage.agent import rules
 from qstage.agent.jobdir import DirectoryRefused, JobDirectory, NoDirectory, open_job_directory
@@ -78,7 +78,7 @@ class Orders:
         """A job not held: taken by an agent whose journal is gone, or never. Nothing of it shall run."""
         if command.directory is None:
             return
-        self._end_unreleased(command.directory)
+        self._end_unreleased(command, command.directory)
         try:
             with open_job_directory(
                 command.directory, self._policy, create=False, attempt=command.attempt
@@ -95,11 +95,22 @@ class Orders:
         if native is not None:
             self._scheduler.cancel(native, script)
 
-    def _end_unreleased(self, directory: str) -> None:
-        """End what a submit filter left held at the scheduler for a job that will never be leased."""
-        native = self._scheduler.find(scheduler_name(directory))
-        if native is not None:
-            self._scheduler.cancel(native, f"{directory.rstrip('/')}/{OUR_OWN}/run.sh")
+    def _end_unreleased(self, command: Command, path: str) -> None:
+        """End what a submit filter left held at the scheduler for a job that will never be leased.
+
+        It is found by the directory's name alone, so the directory must be the job's, and what is found no other's.
+        """
+        try:
+            with open_job_directory(path, self._policy, create=False, attempt=command.attempt) as directory:
+                _check_own(directory.path, directory.owner(), command)
+        except NoDirectory:
+            _check_own(path, None, command)
+        native = self._scheduler.find(scheduler_name(path))
+        if native is None:
+            return
+        if any(held.native_id == native and job != command.job for job, held in self._journal.held.items()):
+            raise DirectoryRefused(f"{native} at the scheduler is another job's: nothing was touched")
+        self._scheduler.cancel(native, f"{path.rstrip('/')}/{OUR_OWN}/run.sh")
 
     def _is_gone(self, command: Command) -> bool:
         """Whether the scheduler no longer has the job: then it matters no more what its directory is."""
@@ -115,7 +126,7 @@ class Orders:
         try:
             if command.directory is not None:
                 if command.unless_ran:
-                    self._end_unreleased(command.directory)
+                    self._end_unreleased(command, command.directory)
                 self._remove(command, command.directory)
         except NoDirectory:
             log.info("nothing to clean", extra={"job": command.job})
@@ -174,10 +185,15 @@ class Orders:
 
 def _check_unused(directory: JobDirectory, command: Command) -> None:
     """Raise unless this is a directory that was only staged for the job: it bears its mark, or none and its number."""
-    if directory.owner() is not None:
-        directory.check_claim(command.job)
-    elif not directory.path.endswith(f"-{command.id}"):
-        raise DirectoryRefused(f"{directory.path} is not a directory of job {command.id}: nothing was touched")
+    _check_own(directory.path, directory.owner(), command)
     marker = directory.run_marker()
     if marker is not None and marker.native_id is not None:
         raise DirectoryRefused(f"job {command.id} has run: what it left in {directory.path} is kept")
+
+
+def _check_own(path: str, owner: Mapping[str, object] | None, command: Command) -> None:
+    """Raise unless a directory is the job's: by the mark that it bears, or, where it bears none, by its number."""
+    if owner is not None and owner.get("job") != command.job:
+        raise DirectoryRefused(f"{path} does not bear this job's mark: nothing was touched")
+    if owner is None and not path.rstrip("/").endswith(f"-{command.id}"):
+        raise DirectoryRefused(f"{path} is not a directory of job {command.id}: nothing was touched")
