@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 from chalice.test import Client, HTTPResponse
+from job_rooms import APP, Rooms
 from loop_house import House, a_document
-from test_site_demands import _APP, Rooms
 
 JSON = {"Content-Type": "application/json"}
 
@@ -22,7 +22,7 @@ def house() -> House:
 @pytest.fixture
 def http(house: House, monkeypatch: pytest.MonkeyPatch) -> Iterator[Client]:
     monkeypatch.setattr("chalicelib.wiring.services", lambda: Rooms(house))
-    with Client(_APP) as client:
+    with Client(APP) as client:
         yield client
 
 

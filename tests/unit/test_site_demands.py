@@ -9,13 +9,11 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
-from chalice.app import Chalice
 from chalice.test import Client
+from job_rooms import APP, Rooms, owner_of
 from loop_house import ADA, BOB, THETA, House, a_caller, a_document
 
 from chalicelib.adapters.memory.rows import JobRow
-from chalicelib.api import jobs as job_routes
-from chalicelib.api import sites as site_routes
 from chalicelib.core.errors import Conflict, Forbidden, Invalid, LoginNeeded, NotFound, TooMany
 from chalicelib.core.ids import SiteId, UserId
 from chalicelib.core.job import Stage, State
@@ -256,10 +254,6 @@ def test_a_lease_that_was_given_goes_on_when_the_sign_in_ages(house: House) -> N
 # how it is said and changed
 
 
-def owner_of(house: House) -> ManageSites:
-    return ManageSites(sites=house.sites, keys=None, clock=house.clock)  # type: ignore[arg-type]
-
-
 DOCUMENT = {
     "id": "theta2",
     "scheduler": "cobalt",
@@ -334,30 +328,11 @@ def test_of_two_changes_at_once_the_second_is_told(house: House, monkeypatch: py
 # over HTTP
 
 
-class Rooms:
-    """What the routes of jobs and sites reach for."""
-
-    base_url = "https://q.example/api"
-
-    def __init__(self, house: House) -> None:
-        self.house, self.clock = house, house.clock
-        self.post_jobs, self.jobs, self.sites = house.post_jobs, house.manage, owner_of(house)
-        self.access = self
-
-    def authenticate(self, header: str | None, now: datetime, *, address: str = "") -> Caller:
-        return ADA
-
-
 @pytest.fixture
 def http(house: House, monkeypatch: pytest.MonkeyPatch) -> Iterator[Client]:
     monkeypatch.setattr("chalicelib.wiring.services", lambda: Rooms(house))
-    with Client(_APP) as client:
+    with Client(APP) as client:
         yield client
-
-
-_APP = Chalice(app_name="doors", configure_logs=False)
-for _room in (job_routes, site_routes):
-    _APP.register_blueprint(_room.routes)
 
 
 def test_the_refusal_and_the_waiting_job_bear_a_link_that_satisfies_the_site(http: Client, house: House) -> None:
