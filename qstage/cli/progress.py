@@ -43,7 +43,8 @@ def moved(job: Job) -> str:
 def remark(job: Job) -> str:
     """What else is to be said: how it ended, why it waits, what its files stumble over."""
     if job.is_final:
-        said = "" if job.exit_code is None else f"exit code {job.exit_code}"
+        # How the signal that ended a canceled job left its process tells nobody anything, and is not always known.
+        said = "" if job.exit_code is None or job.state == "canceled" else f"exit code {job.exit_code}"
         return said if job.error is None else f"{job.failed_stage or 'job'}: {job.error.detail}"
     if job.staging and job.staging.trouble:
         return job.staging.trouble.detail
