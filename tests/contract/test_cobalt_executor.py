@@ -296,7 +296,7 @@ def test_files_of_an_earlier_job_with_the_same_id_decide_nothing(site: Site) -> 
 
 def test_a_job_that_vanishes_without_a_trace_fails_after_a_while(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     executor = site.executor(patience=0.3)
-    job = site.submit(site.job("rm -f ../work/*/*.cobaltlog; kill -KILL 0"), executor)
+    job = site.submit(site.job("cd ..; rm -f */*/*.cobaltlog; kill -KILL 0"), executor)
     status = ended(job)
     assert (status.state, status.message) == (JobState.FAILED, "left the queue without an exit status")
 
