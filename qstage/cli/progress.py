@@ -40,11 +40,18 @@ def moved(job: Job) -> str:
     return f"{human(staging.bytes)}{whole}{rate}, {staging.done} of {staging.items} items"
 
 
+def exit_words(job: Job) -> str:
+    """The exit code in words; empty where there is none.
+
+    That of a canceled job is not told: the signal made it, and whether it was seen is chance.
+    """
+    return "" if job.exit_code is None or job.state == "canceled" else f"exit code {job.exit_code}"
+
+
 def remark(job: Job) -> str:
     """What else is to be said: how it ended, why it waits, what its files stumble over."""
     if job.is_final:
-        # How the signal that ended a canceled job left its process tells nobody anything, and is not always known.
-        said = "" if job.exit_code is None or job.state == "canceled" else f"exit code {job.exit_code}"
+        said = exit_words(job)
         return said if job.error is None else f"{job.failed_stage or 'job'}: {job.error.detail}"
     if job.staging and job.staging.trouble:
         return job.staging.trouble.detail

@@ -9,6 +9,7 @@ import click
 
 from qstage.cli import show
 from qstage.cli.listing import reasons
+from qstage.cli.progress import exit_words
 from qstage.cli.session import connect
 from qstage.client import Client, Job
 
@@ -69,6 +70,5 @@ def follow(
 
 
 def _line(job: Job) -> str:
-    code = "" if job.exit_code is None else f", exit code {job.exit_code}"
-    waits = f", waits for {reasons(job)}" if job.waiting_for and not job.is_final else ""
-    return f"{job.id} {job.state}{code}{waits}"
+    waits = f"waits for {reasons(job)}" if job.waiting_for and not job.is_final else ""
+    return ", ".join(filter(None, (f"{job.id} {job.state}", exit_words(job), waits)))
