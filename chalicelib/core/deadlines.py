@@ -1,9 +1,10 @@
 """When a stage has taken longer than its user allows, and what was in its way.
 
-``deadlines: {stage_in, stage_out}`` are seconds, and there is none unless the document says so (each Globus task has
-one of its own). The clock of a stage runs from the submission or the exit, and anew from each try, from a release and
-from a login that was needed: what waits for its user never fails for that. It stands while any login is needed, while
-staging is held, and between two tries.
+``deadlines: {stage_in, queue, stage_out}`` are seconds, and there is none unless the document says so (each Globus task
+has one of its own). ``queue`` is the wait for nodes, from the last input to the start. The clock of a stage runs from
+the submission, the last input or the exit, and anew from each try, from a release and from a login that was needed:
+what waits for its user never fails for that. It stands while a login is needed, while a hold keeps the stage back,
+between two tries, and, of the wait for nodes, while another job is waited for.
 """
 
 from __future__ import annotations
@@ -13,30 +14,62 @@ from datetime import datetime, timedelta
 
 from chalicelib.core.desk import LiveBatch, Plan
 from chalicelib.core.globus_codes import waits_for_user
-from chalicelib.core.job import Job, Stage
-from chalicelib.core.progress import rests, stage_of
+from chalicelib.core.job import Job, Stage, State
+from chalicelib.core.progress import rests, stage_of, waits_for_nodes
 
 _STARTS = {
     Stage.STAGE_IN: frozenset({"submitted", "stage_in_retried", "delay_over", "hold_released"}),
+    Stage.QUEUE: frozenset({"staged_in", "run_retried", "hold_released", "dependency_met"}),
     Stage.STAGE_OUT: frozenset({"exited", "stage_out_retried", "delay_over"}),
 }
 """The events from which a stage's clock runs: the latest of them counts."""
 
 
+def timed_stage(job: Job) -> Stage | None:
+    """The stage that the job is in, of those that may have a deadline."""
+    return Stage.QUEUE if waits_for_nodes(job) else stage_of(job)
+
+
 def runs_out(job: Job, plan: Plan) -> datetime | None:
     """When the job's present stage is over its deadline; None while no clock runs for it."""
-    stage = stage_of(job)
-    if stage is None or job.overdue or job.cancel_requested or rests(job) or _waits_for_login(job, plan):
+    stage = timed_stage(job)
+    if stage is None or job.overdue or job.cancel_requested:
+        return None
+    if stage is Stage.QUEUE:
+        return _queue_runs_out(job)
+    if rests(job) or _waits_for_login(job, plan):
         return None
     seconds = job.deadlines.stage_in if stage is Stage.STAGE_IN else job.deadlines.stage_out
     if seconds is None:
         return None
+    started = _started(job, stage)
+    return max(started, plan.resumed_at or started) + timedelta(seconds=seconds)
+
+
+def needs_door(job: Job) -> bool:
+    """Whether the job still has to pass its site's door, which may be shut until its user signs in."""
+    return job.state is State.STAGED and job.leased_until is None
+
+
+def _queue_runs_out(job: Job) -> datetime | None:
+    """No login at Globus holds up what is at its site, so none counts here."""
+    if job.deadlines.queue is None or job.hold is not None or job.parents or job.broken is not None:
+        return None
+    by_policy = job.trail[-1:] and job.attempt > 1 and job.attempt <= job.retry.attempts
+    last = next((mark.code for mark in reversed(job.trail) if mark.code in _STARTS[Stage.QUEUE]), "")
+    pause = timedelta(seconds=job.retry.delay) if by_policy and last == "run_retried" else timedelta(0)
+    return _started(job, Stage.QUEUE) + pause + timedelta(seconds=job.deadlines.queue)
+
+
+def _started(job: Job, stage: Stage) -> datetime:
     starts = [mark.at for mark in job.trail if mark.code in _STARTS[stage]] or [job.updated_at]
-    return max(starts[-1], plan.resumed_at or starts[-1]) + timedelta(seconds=seconds)
+    return starts[-1]
 
 
 def in_the_way(job: Job, plan: Plan) -> str:
-    """The last trouble seen of what moves for the job, for its user."""
+    """What the job waited for, for its user: at its site, or the last trouble seen of what moves for it."""
+    if waits_for_nodes(job):
+        return _waited_at(job)
     for live in _its(job, plan):
         if live.look.trouble is not None:
             return f"Globus task {live.task}: {live.look.trouble}: {live.look.words or ''}".rstrip(": ")
@@ -48,6 +81,14 @@ def in_the_way(job: Job, plan: Plan) -> str:
     return (
         f"no trouble was seen; Globus was still working on {tasks}" if tasks else "no trouble was seen; it had to wait"
     )
+
+
+def _waited_at(job: Job) -> str:
+    if job.state is State.QUEUED:
+        return f"it waited in the queue of {job.site}'s scheduler as {job.native_id}"
+    if job.leased_until is not None:
+        return f"{job.site} had taken it, and its scheduler did not have it yet"
+    return f"it waited for {job.site} to take it"
 
 
 def _waits_for_login(job: Job, plan: Plan) -> bool:

@@ -282,6 +282,8 @@ class InboxItem:
 
     With ``stage`` it is no fact but *backlog*: jobs of that stage that the planner has seen and that only wait for
     room. ``routes`` are those that they go by, if all of these were held up.
+
+    With ``after`` it is the planner's own note that a deadline of these jobs is then: no pass reads them before.
     """
 
     id: str
@@ -289,6 +291,7 @@ class InboxItem:
     login: bool = False
     logout: datetime | None = None
     until: datetime | None = None
+    after: datetime | None = None
     stage: Stage | None = None
     routes: tuple[Route, ...] = ()
 

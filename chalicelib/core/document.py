@@ -145,7 +145,7 @@ HOLD = Field(
 _DEADLINES = Record(
     fields={
         name: Field(shape=Integer(least=60, most=30 * 86400, describe="seconds"), default=None)
-        for name in ("stage_in", "stage_out")
+        for name in ("stage_in", "queue", "stage_out")
     },
     describe="How long a stage may take before the job fails; no limit where none is given",
 )

@@ -11,7 +11,7 @@ _WORDS: Mapping[str, str] = {
     **OUTPUT_WORDS,
     "canceled_by_admin": "an administrator of a collection canceled the transfer",
     "cancel_refused": "the site will not end this job; its scheduler may still have it",
-    "deadline": "the transfer did not end before its deadline",
+    "deadline": "it was not done before its deadline",
     "dependency": "a job that it waited for did not end as it should",
     "lost": "the site lost sight of the job: its scheduler no longer knows it, and it left no exit code",
     "no_space": "the destination stayed full for as long as a transfer may take",

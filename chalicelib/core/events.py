@@ -116,10 +116,12 @@ class Exited(Report):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rejected(Report):
-    """The job was not submitted and will not be: the scheduler or the site's own policy refused it."""
+    """The job was not submitted and will not be: the scheduler or the site's own policy refused it, or it came too late
+    (``stage`` queue)."""
 
     code = "rejected"
     error: str
+    stage: Stage = Stage.SUBMIT
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

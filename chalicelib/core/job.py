@@ -55,8 +55,14 @@ class Stage(StrEnum):
     """It never came so far: a job that it waited for ended the wrong way."""
     STAGE_IN = "stage_in"
     SUBMIT = "submit"
+    QUEUE = "queue"
+    """Its inputs were there, and no node was free for it in the time that it was given."""
     RUN = "run"
     STAGE_OUT = "stage_out"
+
+
+DEADLINE = "deadline"
+"""The error of a job that is over the deadline of one of its stages, or of its transfer."""
 
 
 class Outcome(StrEnum):
@@ -82,6 +88,7 @@ class Deadlines:
     """Seconds that a stage may take; None for no limit. See ``core.deadlines``."""
 
     stage_in: int | None = None
+    queue: int | None = None
     stage_out: int | None = None
 
 
@@ -167,7 +174,7 @@ class Job:
     hold: Hold | None = None
     deadlines: Deadlines = Deadlines()
     overdue: bool = False
-    """Its present stage is over its deadline: it fails when nothing of it is in flight."""
+    """Its present stage is over its deadline: it fails when nothing of it is in flight, nor at the scheduler."""
     retry: Retry = Retry()
     attempt: int = 1
     """Which try this is; see ``core.retrying``."""

@@ -61,7 +61,7 @@ from chalicelib.core.events import (
     TriedAgain,
     Withdrawn,
 )
-from chalicelib.core.job import FINAL, Job, Leg, LegStatus, Mark, Outcome, Stage, State
+from chalicelib.core.job import DEADLINE, FINAL, Job, Leg, LegStatus, Mark, Outcome, Stage, State
 
 LONGEST_TRAIL = 200
 
@@ -136,7 +136,7 @@ TABLE: Mapping[State, Mapping[type[Event], State | Past]] = {
         HoldReleased: S.STAGED,
         Awaited: S.STAGED,
         Altered: S.STAGED,
-        Overdue: PAST,
+        Overdue: S.STAGED,
         DependencyMet: S.STAGED,
         DependencyBroken: S.STAGED,
     },
@@ -151,7 +151,7 @@ TABLE: Mapping[State, Mapping[type[Event], State | Past]] = {
         CancelRequested: S.QUEUED,
         Awaited: S.QUEUED,
         Altered: S.QUEUED,
-        Overdue: PAST,
+        Overdue: S.QUEUED,
         CancelRefused: S.QUEUED,
     },
     S.ACTIVE: {
@@ -207,6 +207,14 @@ TABLE: Mapping[State, Mapping[type[Event], State | Past]] = {
 """Where each event leads. Final states also live past every report and every wish: see ``_lived_past``."""
 
 
+_TIMED: Mapping[Stage, frozenset[State]] = {
+    Stage.STAGE_IN: frozenset({S.NEW, S.STAGE_IN}),
+    Stage.QUEUE: frozenset({S.STAGED, S.QUEUED}),
+    Stage.STAGE_OUT: frozenset({S.STAGE_OUT}),
+}
+"""The states in which a job is in a stage that may have a deadline."""
+
+
 def transition(job: Job, event: Event, now: datetime) -> Job:
     """Return the job as it is after the event: the same object where the event changes nothing.
 
@@ -247,8 +255,7 @@ def _stale(job: Job, event: Event) -> bool:
     if isinstance(event, TriedAgain):
         return event.attempt != job.attempt
     if isinstance(event, Overdue):
-        ran = job.state is S.STAGE_OUT
-        return event.attempt != job.attempt or (event.stage is Stage.STAGE_OUT) is not ran
+        return event.attempt != job.attempt or job.state not in _TIMED.get(event.stage, frozenset())
     if isinstance(event, Altered):
         return event.revision <= job.revision
     return isinstance(event, Leased) and event.epoch < job.epoch
@@ -282,13 +289,17 @@ def _fits(job: Job, event: Event) -> bool:
             delivered = all(leg.status in (LegStatus.DONE, LegStatus.ABSENT) for leg in job.legs)
             return delivered and job.outcome is Outcome.OK and job.exit_code == 0
         case Failed():
-            # What is staged is its site's to submit, unless it has to wait for a job that it waits for in vain.
-            return not job.in_flight and (job.state is not S.STAGED or job.broken is not None)
+            # What is staged is its site's to submit, unless it has to wait for a job that it waits for in vain, or no
+            # site has had it in time.
+            unleased = job.overdue and job.epoch == 0
+            return not job.in_flight and (job.state is not S.STAGED or job.broken is not None or unleased)
         case Canceled():
             # Once a site has had a lease, only its own report can say that nothing is left at the scheduler.
             return not job.in_flight and (job.state is not S.STAGED or job.epoch == 0)
-        case Withdrawn() | CancelRefused():
+        case Withdrawn():
             return job.cancel_requested
+        case CancelRefused():
+            return job.cancel_requested or job.overdue
         case Leased(epoch=epoch):
             return job.hold is None and not job.parents and epoch in (job.epoch, job.epoch + 1) and epoch > 0
         case _:
@@ -337,16 +348,29 @@ def _known(job: Job, event: Queued | Active) -> Job:
     return replace(job, native_id=event.native_id, leased_until=None)
 
 
+def _start(job: Job, event: Active) -> Job:
+    # It has got its nodes after all: that it was late to get them is over.
+    in_time = replace(job, overdue=False, error=None, told=None) if job.overdue else job
+    return _known(in_time, event)
+
+
 def _exit(job: Job, event: Exited) -> Job:
+    if job.overdue and event.outcome is Outcome.CANCELED and not job.cancel_requested:
+        # It was ended for its lateness before it ever ran: there is nothing of it to move.
+        event, error, told = replace(event, legs=()), DEADLINE, job.told
+    else:
+        error, told = None, None if job.overdue else job.told
     return replace(
         job,
+        overdue=False,
+        told=told,
         native_id=event.native_id or job.native_id,
         leased_until=None,
         outcome=event.outcome,
         exit_code=event.exit_code,
         legs=event.legs,
         exited=job.version + 1,
-        error=None,
+        error=error,
     )
 
 
@@ -354,9 +378,10 @@ def _reject(job: Job, event: Rejected) -> Job:
     return replace(
         job,
         leased_until=None,
-        failed_stage=Stage.SUBMIT,
+        overdue=False,
+        failed_stage=event.stage,
         error=event.error,
-        told=job.version + 1,
+        told=job.version + 1 if event.stage is Stage.SUBMIT else job.told,
         cleanup=False,
     )
 
@@ -435,7 +460,10 @@ def _brought_in_vain(job: Job) -> bool:
 
 
 def _cancel_refused(job: Job, event: CancelRefused) -> Job:
-    return job if job.error == event.code else replace(job, error=event.code, told=job.version + 1)
+    if job.error == event.code:
+        return job
+    # What it fails for, should it be ended after all, is that it was late.
+    return replace(job, error=event.code, told=job.told if job.overdue else job.version + 1)
 
 
 def _alter(job: Job, event: Altered) -> Job:
@@ -464,7 +492,7 @@ _APPLY: Mapping[type[Event], Callable[[Job, Any], Job]] = {
     StagedIn: _staged,
     Leased: _lease,
     Queued: _known,
-    Active: _known,
+    Active: _start,
     Exited: _exit,
     Rejected: _reject,
     Withdrawn: _cancel,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from chalicelib.core.events import Canceled, Completed, Event, Failed, StagedIn
 from chalicelib.core.holds import Hold
-from chalicelib.core.job import Job, LegStatus, Outcome, Stage, State
+from chalicelib.core.job import DEADLINE, Job, LegStatus, Outcome, Stage, State
 from chalicelib.core.outputs import succeeded
 from chalicelib.core.retrying import next_try
 
@@ -53,6 +53,11 @@ def is_timed(job: Job) -> bool:
     return stage is not None and limit is not None
 
 
+def waits_for_nodes(job: Job) -> bool:
+    """Whether its inputs are there and it has not begun to run."""
+    return job.state in (State.STAGED, State.QUEUED)
+
+
 def waits_to_try(job: Job) -> bool:
     """Whether its data moves again at ``not_before`` and not sooner."""
     return job.not_before is not None and stage_of(job) is not None
@@ -83,6 +88,8 @@ def _gives_up(job: Job) -> bool:
 def _due_at_site(job: Job) -> Event | None:
     if job.cancel_requested:
         return Canceled() if job.epoch == 0 else None
+    if job.overdue:
+        return Failed(stage=Stage.QUEUE, error=DEADLINE) if job.epoch == 0 else None
     return _DEPENDENCY if job.broken is not None else None
 
 
@@ -97,7 +104,7 @@ def _due_before_run(job: Job) -> Event | None:
     if failed is not None:
         return _fail(job, Stage.STAGE_IN, failed.error)
     if job.overdue and job.pending:
-        return _fail(job, Stage.STAGE_IN, "deadline")
+        return _fail(job, Stage.STAGE_IN, DEADLINE)
     return None if job.pending else StagedIn()
 
 
@@ -105,6 +112,8 @@ def _due_after_run(job: Job) -> Event | None:
     if job.in_flight or plannable(job) or (job.pending and rests(job)):
         return None
     assert job.outcome is not None
+    if job.outcome is Outcome.CANCELED and job.error == DEADLINE and not job.cancel_requested:
+        return Failed(stage=Stage.QUEUE, error=DEADLINE)
     if job.outcome is Outcome.CANCELED or (job.cancel_requested and job.pending):
         return Canceled()
     if not succeeded(job.outcome, job.exit_code):
@@ -112,7 +121,7 @@ def _due_after_run(job: Job) -> Event | None:
     failed = next((leg for leg in job.legs if leg.status is LegStatus.FAILED), None)
     if failed is not None:
         return _fail(job, Stage.STAGE_OUT, failed.error)
-    return _fail(job, Stage.STAGE_OUT, "deadline") if job.pending else Completed()
+    return _fail(job, Stage.STAGE_OUT, DEADLINE) if job.pending else Completed()
 
 
 def _fail(job: Job, stage: Stage, error: str | None) -> Event:

@@ -17,12 +17,12 @@ from __future__ import annotations
 from datetime import timedelta
 
 from chalicelib.core.events import Failed, RunRetried, StageInRetried, StageOutRetried
-from chalicelib.core.job import Job, LegStatus, Stage
+from chalicelib.core.job import DEADLINE, Job, LegStatus, Stage
 from chalicelib.core.outputs import OUTPUT_WORDS
 
 Retried = StageInRetried | RunRetried | StageOutRetried
 
-FINAL_ERRORS = frozenset({"deadline", "refused"})
+FINAL_ERRORS = frozenset({DEADLINE, "refused"})
 """Failures that the policy never tries again."""
 
 

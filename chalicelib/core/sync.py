@@ -21,7 +21,7 @@ from chalicelib.core.events import (
     Withdrawn,
 )
 from chalicelib.core.ids import JobRef
-from chalicelib.core.job import Job, Outcome, Stage, State
+from chalicelib.core.job import DEADLINE, Job, Outcome, Stage, State
 from chalicelib.core.outputs import Found, legs_at_exit
 from chalicelib.core.retrying import next_try
 from chalicelib.core.shape import ABSENT, Choice, Field, Flag, Integer, ListOf, Record, Text
@@ -195,10 +195,13 @@ def _refusal(report: AgentReport, job: Job) -> Event:
     """What a site would not do: clean up, end the job, or submit it. The last is no failure of a cancelled job."""
     if report.command == "cleanup" or job.state is State.COMPLETED:
         return CleanupRefused(epoch=report.epoch)
-    if not job.cancel_requested:
+    ordered = report.command == "cancel"
+    if job.overdue and ordered and not job.cancel_requested and job.native_id is None:
+        return Rejected(epoch=report.epoch, error=DEADLINE, stage=Stage.QUEUE)
+    if not job.cancel_requested and not (job.overdue and ordered):
         failure = Failed(stage=Stage.SUBMIT, error=report.event)
         return next_try(job, failure) or Rejected(epoch=report.epoch, error=report.event)
-    if report.command == "cancel" and job.native_id is not None:
+    if ordered and job.native_id is not None:
         return CancelRefused(epoch=report.epoch)
     return Withdrawn(epoch=report.epoch)
 

@@ -48,6 +48,13 @@ class Board:
     announced_until: datetime | None = None
     """When a fact that was announced must have come; looked at then, whatever else the user's jobs wait for."""
 
+    deadline_at: datetime | None = None
+    """When the first of the deadlines is that are noted in the inbox; it counts whatever else is waited for."""
+
+    def deadline_by(self, at: datetime) -> None:
+        """Ask for a pass no later than then, login or no login."""
+        self.deadline_at = at if self.deadline_at is None else min(self.deadline_at, at)
+
     def wake_by(self, at: datetime) -> None:
         """Ask for a pass no later than then."""
         self.wake_at = at if self.wake_at is None else min(self.wake_at, at)
@@ -193,6 +200,10 @@ class Turn:
     time_left: Callable[[], timedelta]
     renewal: Callable[[Iterable[CollectionId]], SessionDemand]
     """The sign-in that meets what is known of collections, where Globus does not say what it wants."""
+    noted: dict[JobNumber, datetime] = field(default_factory=dict)
+    """Jobs whose deadline is noted in the inbox, with the time of the note."""
+    put_off: dict[JobNumber, datetime] = field(default_factory=dict)
+    """Deadlines that are later than the job tells."""
     _frozen: dict[BatchId, Batch] = field(default_factory=dict)
 
     def frozen(self, batch: BatchId) -> Batch | None:

@@ -1,9 +1,10 @@
 """A user's inbox, read in slices, so that a pass costs what is due and not what waits.
 
-Two kinds of items lie in it. A *fact* was put there by whoever changed a job: every pass reads the jobs of facts. What
-is left of facts when many jobs only wait for room becomes *backlog*: items of the planner's own that say of which
+Three kinds of items lie in it. A *fact* was put there by whoever changed a job: every pass reads the jobs of facts.
+What is left of facts when many jobs only wait for room becomes *backlog*: items of the planner's own that say of which
 stage their jobs are and, if a login or a full disk holds them up, which routes they go by. Backlog is read when there
-is room for what it names, the stage-outs first and the oldest first, and no further than room is filled.
+is room for what it names, the stage-outs first and the oldest first, and no further than room is filled. A *note* is of
+a deadline to come (``service.timing``), and a fact from then on.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from chalicelib.core.batch import route_of
 from chalicelib.core.desk import InboxItem, Route
@@ -54,6 +56,8 @@ class Inbox:
     """There are facts that it does not."""
     backlog: list[InboxItem]
     """What of the backlog has not been read."""
+    notes: Sequence[InboxItem] = ()
+    """Of deadlines to come."""
     read: list[InboxItem] = field(default_factory=list)
     """What of it has."""
 
@@ -124,15 +128,16 @@ class Inbox:
         return found
 
 
-def inbox_of(listed: Sequence[InboxItem]) -> Inbox:
+def inbox_of(listed: Sequence[InboxItem], now: datetime) -> Inbox:
     """The inbox by its list, of which a pass sees no more than MOST_LISTED items."""
-    facts = [item for item in listed if item.stage is None]
+    notes = [item for item in listed if item.after is not None and item.after > now]
+    facts = [item for item in listed if item.stage is None and item not in notes]
     taken: list[InboxItem] = []
     for item in facts:
         if not item.numbers or not taken or _count(taken) + len(item.numbers) <= MOST_TAKEN:
             taken.append(item)
     backlog = sorted((item for item in listed if item.stage is not None), key=_order)
-    return Inbox(facts=taken, more=len(taken) < len(facts) or len(listed) >= MOST_LISTED, backlog=backlog)
+    return Inbox(facts=taken, more=len(taken) < len(facts) or len(listed) >= MOST_LISTED, backlog=backlog, notes=notes)
 
 
 def _order(item: InboxItem) -> tuple[bool, JobNumber]:

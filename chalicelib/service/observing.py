@@ -39,6 +39,7 @@ from chalicelib.service import fresh
 from chalicelib.service.board import Turn
 from chalicelib.service.changing import Step, in_turns
 from chalicelib.service.submitting import UNAUTHORIZED, dissolve, put_off
+from chalicelib.service.timing import note_deadlines
 
 log = logging.getLogger(__name__)
 
@@ -198,6 +199,7 @@ def _settle(turn: Turn, token: AccessToken, live: LiveBatch, task: Task) -> None
     if again:
         now = turn.clock.now()
         turn.desks.record(turn.board.user, fresh.inbox_item(now, tuple(again)), now)
+    note_deadlines(turn, (turn.shelf.jobs[number] for number in batch.numbers()))
     plan = turn.board.plan.without(live.batch)
     if full is not None:
         plan = plan.with_full(full)

@@ -14,11 +14,10 @@ from typing import Protocol
 
 from chalicelib.core.batch import Movement, room, route_of
 from chalicelib.core.company import joined, waits_until
-from chalicelib.core.deadlines import in_the_way, runs_out
 from chalicelib.core.desk import InboxItem, Plan, Route, Trouble
 from chalicelib.core.drafting import Draft, draft, long_slots
 from chalicelib.core.errors import FarSide, LoginNeeded
-from chalicelib.core.events import DelayOver, Overdue
+from chalicelib.core.events import DelayOver
 from chalicelib.core.globus_codes import waits_for_user
 from chalicelib.core.ids import JobNumber, UserId
 from chalicelib.core.job import Job, Leg, Stage, State
@@ -29,6 +28,7 @@ from chalicelib.core.ports.jobs import Dependants, Jobs
 from chalicelib.core.ports.places import Sites
 from chalicelib.core.ports.transfer import Submissions, Tasks
 from chalicelib.core.progress import due, plannable, stage_of, waits_to_try
+from chalicelib.core.sessions import NOBODY, Session
 from chalicelib.core.tokens import AccessToken, bought_since
 from chalicelib.service.board import Board, OutOfTime, Shelf, Turn
 from chalicelib.service.changing import Step, in_turns
@@ -36,6 +36,7 @@ from chalicelib.service.depending import settle_dependencies
 from chalicelib.service.inbox import MOST_LISTED, Inbox, inbox_of
 from chalicelib.service.observing import observe, withdraw
 from chalicelib.service.submitting import UNAUTHORIZED, destinations, drop_unfrozen, resume, send
+from chalicelib.service.timing import keep_deadlines, note_deadlines
 from chalicelib.service.watching import Watching
 
 log = logging.getLogger(__name__)
@@ -91,7 +92,7 @@ class Passing:
     def _pass(self, turn: Turn) -> bool:
         """Do what is due; returns whether that was all of the inbox that can be seen to."""
         board, shelf, began = turn.board, turn.shelf, self.clock.now()
-        inbox = inbox_of(self.desks.inbox(board.user, MOST_LISTED))
+        inbox = inbox_of(self.desks.inbox(board.user, MOST_LISTED), began)
         signed_in = inbox.login
         if signed_in and (board.plan.need is not None or board.plan.batches):
             # Stored at once: the item that says so goes before the desk is closed.
@@ -101,7 +102,7 @@ class Passing:
         settle_dependencies(turn, self.jobs, self.dependants)
         for job in [job for job in shelf.jobs.values() if waits_to_try(job)]:
             self._wait_to_try(turn, job)
-        self._keep_deadlines(turn)
+        keep_deadlines(turn, inbox.notes, lambda: self._session(turn))
         for some in in_turns([job for job in shelf.jobs.values() if due(job) is not None]):
             turn.check_time()
             shelf.change_many([(job, lambda _: ()) for job in some])
@@ -117,25 +118,18 @@ class Passing:
         elif board.plan.trouble is not None:
             # Nothing is left that it could hold up.
             board.plan = replace(board.plan, trouble=None)
+        note_deadlines(turn, shelf.jobs.values())
         # A wish to be signed out stays in the inbox until Globus has taken it.
         kept = [item for item in inbox.facts if (not left and item.logout) or _announced(turn, item, began)]
         tidied = inbox.tidy(turn, self.watching.unlearnt(turn), kept)
         return not inbox.more or not tidied
 
-    def _keep_deadlines(self, turn: Turn) -> None:
-        """Fail what is over its stage's deadline, and have the desk woken when the next one is."""
-        plan = turn.board.plan
-        for job in list(turn.shelf.jobs.values()):
-            at = runs_out(job, plan)
-            stage = stage_of(job)
-            if at is None or stage is None:
-                continue
-            if at > self.clock.now():
-                turn.board.wake_by(at)
-                continue
-            turn.check_time()
-            words = f"{stage} was not done by its deadline, {at:%Y-%m-%dT%H:%M:%SZ}: {in_the_way(job, plan)}"
-            turn.shelf.apply(job, Step(event=Overdue(stage=stage, attempt=job.attempt), detail={"words": [words]}))
+    def _session(self, turn: Turn) -> Session:
+        """How the user is signed in, as their tokens tell; nohow while these cannot be had."""
+        try:
+            return self.access.access_token(turn.board.user, self.clock.now()).session
+        except (LoginNeeded, FarSide):
+            return NOBODY
 
     def _wait_to_try(self, turn: Turn, job: Job) -> None:
         """Let a job's next try begin at its time, and have the desk woken by then."""
@@ -289,7 +283,7 @@ def _next_look(board: Board, now: datetime) -> datetime | None:
     need, trouble, watch = board.plan.need, board.plan.trouble, board.plan.watch
     # A time that has passed without a look waits for something else: the login, or who signed in.
     watched = watch.at if watch is not None and watch.at is not None and watch.at > now else None
-    looks: list[datetime | None] = [board.announced_until]
+    looks: list[datetime | None] = [board.announced_until, board.deadline_at]
     if trouble is not None:
         asked = trouble.until is not None and trouble.until > now
         looks.append(trouble.until if asked else now + max(FIRST_RETRY, interval(now - trouble.since)))

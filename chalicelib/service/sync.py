@@ -73,7 +73,7 @@ class Command:
     directory: str
     paths: tuple[str, ...] | None = None
     unless_ran: bool = False
-    """Of a cleanup: remove what was staged, unless the job has run."""
+    """Leave the job alone if it has begun to run: of a cleanup, remove only what was staged for it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -200,7 +200,7 @@ class Syncing:
             if job.site == site.id and job.state is State.STAGED and job.epoch == held[ref] and job.hold is None
             if job.leased_until is not None and job.leased_until - now < LEASE / 2
         ]
-        change_many(self.jobs, [(job, lambda current: (_prolong(current, now),)) for job in late], now, settle=False)
+        change_many(self.jobs, [(job, lambda current: _prolong(current, now)) for job in late], now, settle=False)
 
     def _commands(self, site: Site) -> list[Command]:
         refs = self.queue.commanded(site.id, MOST_COMMANDS)
@@ -214,7 +214,8 @@ class Syncing:
         if job.state is State.CANCELED:
             return Command(job=job, word="cleanup", directory=directory, unless_ran=True)
         if job.state is not State.COMPLETED:
-            return Command(job=job, word="cancel", directory=directory)
+            # What is only late runs on if it has begun meanwhile.
+            return Command(job=job, word="cancel", directory=directory, unless_ran=not job.cancel_requested)
         assert document is not None, "the documents of completed jobs have been read"
         cleanup = document.cleanup
         paths = cleanup if isinstance(cleanup, tuple) else None
@@ -315,8 +316,10 @@ def _leasable(job: Job) -> bool:
     return due is not None and due[0] is Kind.LEASE
 
 
-def _prolong(job: Job, now: datetime) -> Step:
-    return Step(event=Leased(epoch=job.epoch, until=now + LEASE))
+def _prolong(job: Job, now: datetime) -> tuple[Step, ...]:
+    """Keep a lease, unless the job has been taken back since it was read."""
+    kept = job.state is State.STAGED and job.hold is None and not job.parents
+    return (Step(event=Leased(epoch=job.epoch, until=now + LEASE)),) if kept else ()
 
 
 def _commanded(job: Job) -> bool:

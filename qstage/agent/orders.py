@@ -72,7 +72,7 @@ class Orders:
                         raise
                 self._say(command, "exited", outcome="canceled")
         elif held.phase is not Phase.ENDED:
-            self._journal.put(rules.cancel(held, self._clock()))
+            self._journal.put(rules.cancel(held, self._clock(), unless_ran=command.unless_ran))
 
     def _cancel_stray(self, command: Command) -> None:
         """A job not held: taken by an agent whose journal is gone, or never. Nothing of it shall run."""

@@ -73,6 +73,8 @@ class Held:
     gone_since: float | None = None
     cancel_at: float | None = None
     cancel_sent: float | None = None
+    unless_ran: bool = False
+    """Of a cancel: the job is to end only if it has not begun to run."""
 
     @property
     def job(self) -> str:
@@ -94,6 +96,7 @@ class Held:
             "gone_since": self.gone_since,
             "cancel_at": self.cancel_at,
             "cancel_sent": self.cancel_sent,
+            "unless_ran": self.unless_ran,
         }
 
     @classmethod
@@ -225,6 +228,8 @@ def _running(held: Held, seen: Seen) -> Step:
         active = True
     else:
         active = ran is not None or seen.presence is Presence.ACTIVE
+    if active and held.unless_ran:
+        held = replace(held, cancel_at=None, cancel_sent=None, unless_ran=False)
     if held.phase is Phase.QUEUED and active:
         held = replace(held, phase=Phase.ACTIVE)
         return Step(held=held, reports=(report(held, "active", seen.run.started if seen.run else seen.now),))
@@ -272,9 +277,11 @@ def _cancel_again(step: Step, now: float) -> Step:
     return replace(step, held=replace(held, cancel_sent=now), act=Act.CANCEL)
 
 
-def cancel(held: Held, now: float) -> Held:
-    """The service wants the job ended. The next look carries it out."""
-    return held if held.cancel_at is not None else replace(held, cancel_at=now)
+def cancel(held: Held, now: float, *, unless_ran: bool = False) -> Held:
+    """The service wants the job ended, whatever it does or unless it has begun. The next look carries it out."""
+    if unless_ran and (held.phase is Phase.ACTIVE or held.cancel_at is not None):
+        return held
+    return replace(held, cancel_at=now if held.cancel_at is None else held.cancel_at, unless_ran=unless_ran)
 
 
 def exited(

@@ -145,7 +145,8 @@ class Lease:
 class Command:
     """Something the service asks for, again and again until a report answers it.
 
-    ``unless_ran``: a cleanup of what was staged for a job that was canceled, which may never have been leased.
+    ``unless_ran``: leave a job alone that has begun to run. A cleanup is then of what was staged for a job that was
+    canceled, which may never have been leased; a cancel, of one that has waited too long for nodes.
     """
 
     job: str

@@ -184,6 +184,9 @@ class Work:
                 self._directory(held.lease) as directory,
             ):
                 directory.block(self._clock())
+                run = directory.run_marker()
+                if held.unless_ran and run is not None and run.native_id is not None:
+                    return  # it took the right to run before us
         if held.native_id is not None:
             self._scheduler.cancel(held.native_id, self._script(held))
             log.info("job canceled", extra={"job": held.job, "native_id": held.native_id})

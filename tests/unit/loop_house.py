@@ -335,8 +335,8 @@ class AgentTwin:
     """A site's agent with a scheduler in its pocket: each job is queued, runs and ends, a step a call.
 
     ``ends`` says how a job's process ends by its number. Two files are found of each output, but of a job in
-    ``missing``; of one in ``short``, one of them is gone before it is moved. What it has to report it repeats
-    until it is answered.
+    ``missing``; of one in ``short``, one of them is gone before it is moved. One in ``waiting`` gets no nodes. What
+    it has to report it repeats until it is answered.
     """
 
     def __init__(self, house: House, instance: str = "agent-one") -> None:
@@ -345,6 +345,7 @@ class AgentTwin:
         self.ends: dict[int, dict[str, Any]] = {}
         self.missing: set[int] = set()
         self.short: set[int] = set()
+        self.waiting: set[int] = set()
         self.take = 16
         self.ran: list[str] = []
         self.cleaned: list[str] = []
@@ -365,7 +366,7 @@ class AgentTwin:
     def work(self, rounds: int = 4) -> None:
         for _ in range(rounds):
             holding = [{"job": ref, "epoch": held["epoch"]} for ref, held in self.held.items() if held["epoch"]]
-            reports = [report for held in self.held.values() for report in held["reports"][:1]]
+            reports = [report for held in self.held.values() for report in held["reports"][:1] if self._is_so(report)]
             answer = self.call(*reports, holding=holding)
             for each in answer.answers:
                 self._answered(each.report.text, each.result)
@@ -373,6 +374,11 @@ class AgentTwin:
                 self._obey(str(command.job.ref), command)
             for lease in answer.leases:
                 self._start(lease)
+
+    def _is_so(self, report: dict[str, Any]) -> bool:
+        """A job that gets no nodes is not active."""
+        number = int(report["job"].rpartition("/")[2])
+        return report["event"] != "active" or number not in self.waiting
 
     def _start(self, lease: Any) -> None:
         ref = str(lease.job.ref)
@@ -417,9 +423,16 @@ class AgentTwin:
         if command.word == "cleanup":
             self.cleaned.append(ref)
             held["reports"] = [{**told, "event": "cleaned"}]
+        elif command.unless_ran and self._has_begun(held):
+            return
         elif held["reports"][-1:] == [] or held["reports"][-1]["outcome"] != "canceled":
             ended = {**told, "event": "exited", "outcome": "canceled", "outputs": []}
             held["reports"] = [ended if held["native"] is None else {**held["native"], **ended}]
+
+    def _has_begun(self, held: dict[str, Any]) -> bool:
+        """Whether the job runs, or has; to be queued, or not even that, is what is left to report otherwise."""
+        left = [report["event"] for report in held["reports"]]
+        return held["native"] is not None and "queued" not in left and self._is_so(held["reports"][0])
 
 
 def a_site(name: SiteId, owner: UserId, **fields: Any) -> Site:

@@ -150,6 +150,25 @@ def test_a_cancel_is_sent_again_only_when_it_has_not_helped_for_a_minute() -> No
     assert after(first.held, look(now=1060, presence=Presence.QUEUED)).act is Act.CANCEL
 
 
+def test_a_job_that_is_to_end_unless_it_has_begun_runs_on_once_it_has() -> None:
+    late = cancel(held(), 1000, unless_ran=True)
+    step = after(late, look(run=RunMarker(native_id="7", started=999)))
+    assert (step.act, step.held.cancel_at, step.held.phase) == (None, None, Phase.ACTIVE)
+    assert after(step.held, look(exit=ExitNote(code=0, ended=1001))).end == End(outcome="ok", exit_code=0)
+    begun = held(Phase.ACTIVE)
+    assert cancel(begun, 1000, unless_ran=True) is begun
+    assert after(late, look(presence=Presence.QUEUED)).act is Act.CANCEL
+
+
+def test_a_cancel_by_its_user_counts_for_more_than_lateness() -> None:
+    late = cancel(held(), 1000, unless_ran=True)
+    wished = cancel(late, 1010)
+    assert (wished.cancel_at, wished.unless_ran) == (1000, False)
+    assert cancel(wished, 1020, unless_ran=True) is wished
+    step = after(wished, look(presence=Presence.ACTIVE))
+    assert (step.act, step.held.cancel_at) == (Act.CANCEL, 1000)
+
+
 def test_a_job_that_was_canceled_and_is_gone_needs_no_grace() -> None:
     for run in (RunMarker(native_id=None, started=1000), RunMarker(native_id="7", started=900), None):
         sent = after(cancel(held(), 1000), look(run=run, presence=Presence.ACTIVE)).held
@@ -193,7 +212,9 @@ seen_things = st.builds(
     presence=st.none() | st.sampled_from(Presence),
     found=st.none() | st.just("9"),
 )
-happenings = st.one_of(seen_things, st.just("cancel"), st.just("release"), st.just("accept"), st.just("refuse"))
+happenings = st.one_of(
+    seen_things, st.just("cancel"), st.just("late"), st.just("release"), st.just("accept"), st.just("refuse")
+)
 
 
 @given(st.lists(happenings, max_size=25))
@@ -201,8 +222,8 @@ def test_whatever_is_seen_reports_come_in_an_order_that_life_allows(course: list
     job, epoch, said = held(Phase.LEASED), 1, dict[int, list[str]]()
     for happening in course:
         before = job
-        if happening == "cancel":
-            job = cancel(job, 1000)
+        if happening in ("cancel", "late"):
+            job = cancel(job, 1000, unless_ran=happening == "late")
             continue
         if happening == "release":
             epoch += 1

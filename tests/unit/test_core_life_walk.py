@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from chalicelib.core.altering import altered
+from chalicelib.core.deadlines import timed_stage
 from chalicelib.core.document import Document
 from chalicelib.core.events import (
     Active,
@@ -218,13 +219,17 @@ class Life:
         assert legal is not self.job.state.final
 
     def run_out_of_time(self) -> None:
-        stage = stage_of(self.job)
+        stage = timed_stage(self.job)
         before = self.job
         assert self.tell(Overdue(stage=Stage.STAGE_IN, attempt=self.job.attempt + 1)), "a stale try changes nothing"
         assert self.job is before
         if stage is not None and self.data.draw(RARELY):
             assert self.tell(Overdue(stage=stage, attempt=self.job.attempt))
             assert self.job.overdue
+            if stage is Stage.QUEUE and self.job.epoch and not self.job.state.final:
+                due_there = site_due(self.job)
+                assert due_there is not None
+                assert due_there[0] is Kind.COMMAND, "only its site can say that nothing of it is left"
 
     # The jobs that it waits for, and those that wait for it.
 

@@ -84,7 +84,7 @@ jobs = st.builds(
     exited=st.none() | counts,
     cancel_requested=st.booleans(),
     hold=st.none() | st.sampled_from(Hold),
-    deadlines=st.builds(Deadlines, stage_in=st.none() | counts, stage_out=st.none() | counts),
+    deadlines=st.builds(Deadlines, stage_in=st.none() | counts, stage_out=st.none() | counts, queue=st.none() | counts),
     overdue=st.booleans(),
     retry=st.builds(Retry, attempts=st.integers(1, 10), delay=st.integers(0, 86400)),
     attempt=st.integers(1, 99),

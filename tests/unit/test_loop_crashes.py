@@ -293,6 +293,30 @@ def with_a_refused_collection(house: House) -> None:
     house.globus.refused[OTHER] = FarSide("transfer", "PermissionDenied", "no", transient=False, status=403)
 
 
+def without_nodes(house: House) -> None:
+    house.agent.waiting = {1001}
+
+
+def nodes_when_it_is_late(house: House) -> None:
+    if house.job(1001).overdue:
+        house.agent.waiting.clear()
+
+
+def cancel_when_it_is_late(house: House) -> None:
+    job = house.job(1001)
+    if job.overdue and not job.state.final and not job.cancel_requested:
+        house.manage.cancel(ADA, JobNumber(1001))
+
+
+def without_an_agent(house: House) -> None:
+    house.agent.take = 0
+
+
+def an_agent_later(house: House) -> None:
+    if house.job(1001).state.final:
+        house.agent.take = 16
+
+
 def with_an_exit_code(house: House) -> None:
     house.agent.ends[1001] = {"outcome": "error", "exit_code": 3}
 
@@ -356,6 +380,24 @@ SCENARIOS = {
         {1001: FAILED, 1002: DONE},
         takes=timedelta(minutes=25),
         once=False,
+    ),
+    "no nodes by its deadline": Scenario(
+        [a_document(deadlines={"queue": 600}), a_document()], {1001: FAILED, 1002: DONE}, before=without_nodes
+    ),
+    "no nodes by its deadline, and some just then": Scenario(
+        [a_document(deadlines={"queue": 600})],
+        {1001: {State.FAILED, State.COMPLETED}},
+        before=without_nodes,
+        meanwhile=nodes_when_it_is_late,
+    ),
+    "no nodes by its deadline, and cancelled just then": Scenario(
+        [a_document(deadlines={"queue": 600})],
+        {1001: {State.FAILED, State.CANCELED}},
+        before=without_nodes,
+        meanwhile=cancel_when_it_is_late,
+    ),
+    "no site takes it by its deadline": Scenario(
+        [a_document(deadlines={"queue": 600})], {1001: FAILED}, before=without_an_agent, meanwhile=an_agent_later
     ),
     "a job that waits for another": Scenario(
         [a_document(depends_on=[1001]), a_document(depends_on=[{"job": 1001, "when": "afternotok"}])],

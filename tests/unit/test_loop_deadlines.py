@@ -160,7 +160,7 @@ def test_a_job_in_time_notices_nothing() -> None:
     assert any(name.startswith(f"/runs/{number}/") for name in house.globus.files[ARCHIVE])
 
 
-@pytest.mark.parametrize("deadlines", [{"stage_in": 59}, {"stage_out": 30 * 86400 + 1}, {"queue": 60}])
+@pytest.mark.parametrize("deadlines", [{"stage_in": 59}, {"stage_out": 30 * 86400 + 1}, {"queue": 59}, {"run": 60}])
 def test_a_deadline_out_of_bounds_is_refused(deadlines: dict[str, int]) -> None:
     with pytest.raises(Invalid) as refused:
         read_document({"site": THETA, "executable": "/bin/true", "deadlines": deadlines})

@@ -132,7 +132,7 @@ def fact_key(user: UserId, fact: str) -> dict[str, Any]:
 def write_fact(user: UserId, fact: InboxItem) -> dict[str, Any]:
     numbers = write_numbers(fact.numbers) or None
     told = {"nums": numbers, "login": fact.login or None, "logout": maybe_micros(fact.logout)}
-    told["until"] = maybe_micros(fact.until)
+    told |= {"until": maybe_micros(fact.until), "after": maybe_micros(fact.after)}
     if fact.stage is not None:
         routes = json_text([to_plain(route) for route in fact.routes]) if fact.routes else None
         told |= {"stage": fact.stage.value, "routes": routes}
@@ -147,6 +147,7 @@ def read_fact(item: Mapping[str, Any]) -> InboxItem:
         login=item.get("login", False),
         logout=maybe_moment(item.get("logout")),
         until=maybe_moment(item.get("until")),
+        after=maybe_moment(item.get("after")),
         stage=Stage(item["stage"]) if "stage" in item else None,
         routes=tuple(to_record(Route, each) for each in json.loads(item.get("routes", "[]"))),
     )

@@ -104,7 +104,7 @@ def write_job(job: Job, retention: timedelta) -> dict[str, Any]:
         "xd": job.exited,
         "cr": job.cancel_requested or None,
         "h": None if job.hold is None else job.hold.value,
-        "dl": None if job.deadlines == Deadlines() else json_text([job.deadlines.stage_in, job.deadlines.stage_out]),
+        "dl": None if job.deadlines == Deadlines() else _deadlines_text(job.deadlines),
         "od": job.overdue or None,
         "rt": None if job.retry == Retry() else json_text([job.retry.attempts, job.retry.delay]),
         "at": None if job.attempt == 1 else job.attempt,
@@ -285,8 +285,12 @@ def _read_journey(
 def _read_deadlines(stored: str | None) -> Deadlines:
     if stored is None:
         return Deadlines()
-    stage_in, stage_out = json.loads(stored)
-    return Deadlines(stage_in=stage_in, stage_out=stage_out)
+    stage_in, stage_out, *queue = json.loads(stored)
+    return Deadlines(stage_in=stage_in, stage_out=stage_out, queue=queue[0] if queue else None)
+
+
+def _deadlines_text(deadlines: Deadlines) -> str:
+    return json_text([deadlines.stage_in, deadlines.stage_out, deadlines.queue])
 
 
 def _read_retry(stored: str | None) -> Retry:

@@ -82,7 +82,7 @@ def a_full_job(at: JobRef) -> Job:
         exited=10,
         cancel_requested=True,
         hold=Hold.STAGING,
-        deadlines=Deadlines(stage_out=600),
+        deadlines=Deadlines(stage_out=600, queue=900),
         overdue=True,
         retry=Retry(attempts=3, delay=0),
         attempt=2,
