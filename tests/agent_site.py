@@ -52,6 +52,7 @@ class Service:
         self.former: str | None = None
         self.answers: dict[str, str] = {}
         self.away = False
+        self.orders = 0
         self.carried = 0
         self.lock = threading.Lock()
         service = self
@@ -91,7 +92,7 @@ class Service:
             self.reports.append(report)
             if report["event"] in {"queued", *FINAL}:
                 self.leases.pop(report["job"], None)
-            if report["event"] in {"exited", "cleaned", "refused"}:
+            if report["event"] in {"exited", "cleaned", "refused"} or report.get("order") == self.orders:
                 self.commands.pop(report["job"], None)
         self.holding.append({held["job"] for held in body["holding"]})
         leases = [lease for job, lease in self.leases.items() if job not in self.holding[-1]]
@@ -182,13 +183,14 @@ roots = ["{home / "shared"}"]
             self.service.leases[job] = lease | changes
         return job
 
-    def order(self, number: int, command: str) -> None:
+    def order(self, number: int, command: str, **fields: Any) -> None:
         """Let the service command something of a job, again and again until it is answered."""
         job = f"user/{number}"
         with self.service.lock:
+            self.service.orders += 1
             self.service.commands[job] = {
                 "job": job, "id": number, "epoch": 1, "command": command, "native_id": None,
-                "directory": str(self.directory(number)), "paths": None,
+                "directory": str(self.directory(number)), "paths": None, "order": self.service.orders, **fields,
             }  # fmt: skip
 
     def directory(self, number: int) -> Path:

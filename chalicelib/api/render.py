@@ -14,6 +14,7 @@ from chalicelib.core.globus_codes import waits_for_user
 from chalicelib.core.holds import Hold
 from chalicelib.core.job import Job, LegStatus, Mark, Stage, State
 from chalicelib.core.journey import Journey
+from chalicelib.core.orders import Order
 from chalicelib.core.progress import stage_of
 from chalicelib.core.sessions import NEVER
 from chalicelib.core.site_demands import demands_document
@@ -54,6 +55,7 @@ def job(seen: Seen, base_url: str, login_url: str | None, now: datetime) -> Body
         "next_try_at": time(status.not_before),
         "cancel_requested": status.cancel_requested,
         "hold": _hold(status.hold),
+        "pending": [_order(each) for each in status.orders],
         **_session(seen.prospect),
         "staging": _staging(seen),
         "directory": _directory(seen),
@@ -152,6 +154,7 @@ _NOTES = {
     "settled": "task",
     "queued": "native_id",
     "hold_placed": "hold",
+    "order_refused": "command",
     "dependency_met": "job",
     "dependency_broken": "job",
 }
@@ -257,12 +260,18 @@ def _command(command: Command) -> Body:
         "directory": command.directory,
         "paths": None if command.paths is None else list(command.paths),
         "unless_ran": command.unless_ran,
+        **({} if command.order is None else {"order": command.order.number}),
     }
 
 
 def _hold(hold: Hold | None) -> bool | str:
     """As a document says it: true, false, or ``staging``."""
     return hold.value if hold is Hold.STAGING else hold is not None
+
+
+def _order(order: Order) -> Body:
+    """What the user wants of the job at its scheduler, and the site has not answered."""
+    return {"command": order.verb, "order": order.number}
 
 
 def _error(seen: Seen) -> Body | None:

@@ -19,7 +19,7 @@ from chalicelib.core.progress import rests, stage_of, waits_for_nodes
 
 _STARTS = {
     Stage.STAGE_IN: frozenset({"submitted", "stage_in_retried", "delay_over", "hold_released"}),
-    Stage.QUEUE: frozenset({"staged_in", "run_retried", "hold_released", "dependency_met"}),
+    Stage.QUEUE: frozenset({"staged_in", "run_retried", "hold_released", "released_there", "dependency_met"}),
     Stage.STAGE_OUT: frozenset({"exited", "stage_out_retried", "delay_over"}),
 }
 """The events from which a stage's clock runs: the latest of them counts."""

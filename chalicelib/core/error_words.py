@@ -13,6 +13,8 @@ _WORDS: Mapping[str, str] = {
     "cancel_refused": "the site will not end this job; its scheduler may still have it",
     "deadline": "it was not done before its deadline",
     "dependency": "a job that it waited for did not end as it should",
+    "hold_refused": "the site's scheduler would not hold the job",
+    "release_refused": "the site's scheduler would not let go of the job",
     "lost": "the site lost sight of the job: its scheduler no longer knows it, and it left no exit code",
     "no_space": "the destination stayed full for as long as a transfer may take",
     "output_incomplete": "fewer files arrived than the site had counted",

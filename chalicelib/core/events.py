@@ -14,6 +14,7 @@ from chalicelib.core.holds import Hold
 from chalicelib.core.ids import BatchId, JobNumber, TaskId
 from chalicelib.core.job import Deadlines, Leg, Outcome, Retry, Stage
 from chalicelib.core.journey import Journey
+from chalicelib.core.orders import Verb
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -136,6 +137,39 @@ class CancelRefused(Report):
     """The site will not end the job, which its scheduler may still have; its story says why."""
 
     code = "cancel_refused"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ordered(Report):
+    """The scheduler has done what order number ``order`` wanted, or a site tells why it will not."""
+
+    order: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Held(Ordered):
+    """The scheduler holds the job: it will not start."""
+
+    code = "held_there"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Released(Ordered):
+    """The scheduler no longer holds the job."""
+
+    code = "released_there"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OrderRefused(Ordered):
+    """The scheduler, or its site's policy, would not; the story says why."""
+
+    code = "order_refused"
+    verb: Verb
+
+    @property
+    def note(self) -> str:
+        return self.verb
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

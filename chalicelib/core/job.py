@@ -16,6 +16,7 @@ from chalicelib.core.dependencies import Parent
 from chalicelib.core.holds import Hold
 from chalicelib.core.ids import BatchId, JobNumber, JobRef, SiteId
 from chalicelib.core.journey import Journey
+from chalicelib.core.orders import Orders
 
 
 class State(StrEnum):
@@ -172,6 +173,9 @@ class Job:
     """The version whose story item holds what the site reported at the exit."""
     cancel_requested: bool = False
     hold: Hold | None = None
+    """What keeps it back: here while it is not at the scheduler, there when it is."""
+    orders: Orders = ()
+    """What its user wants of it at the scheduler, and its site has not answered."""
     deadlines: Deadlines = Deadlines()
     overdue: bool = False
     """Its present stage is over its deadline: it fails when nothing of it is in flight, nor at the scheduler."""

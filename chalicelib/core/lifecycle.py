@@ -44,15 +44,18 @@ from chalicelib.core.events import (
     Event,
     Exited,
     Failed,
+    Held,
     HoldPlaced,
     HoldReleased,
     Leased,
     LegsClaimed,
     LegsReleased,
     LegsSettled,
+    OrderRefused,
     Overdue,
     Queued,
     Rejected,
+    Released,
     Report,
     RunRetried,
     StagedIn,
@@ -61,9 +64,13 @@ from chalicelib.core.events import (
     TriedAgain,
     Withdrawn,
 )
+from chalicelib.core.holds import Hold
 from chalicelib.core.job import DEADLINE, FINAL, Job, Leg, LegStatus, Mark, Outcome, Stage, State
+from chalicelib.core.orders import Order, Orders, Verb, standing, with_order, without
 
 LONGEST_TRAIL = 200
+ORDER_ERRORS = frozenset(f"{verb}_refused" for verb in Verb)
+"""What a job is said to stumble over when an order was refused. It is news until the run ends, or another order."""
 
 
 class IllegalTransition(Exception):
@@ -149,6 +156,11 @@ TABLE: Mapping[State, Mapping[type[Event], State | Past]] = {
         Rejected: S.FAILED,
         Withdrawn: S.CANCELED,
         CancelRequested: S.QUEUED,
+        HoldPlaced: S.QUEUED,
+        HoldReleased: S.QUEUED,
+        Held: S.QUEUED,
+        Released: S.QUEUED,
+        OrderRefused: S.QUEUED,
         Awaited: S.QUEUED,
         Altered: S.QUEUED,
         Overdue: S.QUEUED,
@@ -160,6 +172,9 @@ TABLE: Mapping[State, Mapping[type[Event], State | Past]] = {
         Active: S.ACTIVE,
         Exited: S.STAGE_OUT,
         CancelRequested: S.ACTIVE,
+        Held: S.ACTIVE,
+        Released: S.ACTIVE,
+        OrderRefused: S.ACTIVE,
         Awaited: S.ACTIVE,
         Altered: S.ACTIVE,
         Overdue: PAST,
@@ -172,6 +187,9 @@ TABLE: Mapping[State, Mapping[type[Event], State | Past]] = {
         Exited: PAST,
         Withdrawn: PAST,
         CancelRefused: PAST,
+        Held: PAST,
+        Released: PAST,
+        OrderRefused: PAST,
         LegsClaimed: S.STAGE_OUT,
         LegsReleased: S.STAGE_OUT,
         LegsSettled: S.STAGE_OUT,
@@ -344,14 +362,66 @@ def _lease(job: Job, event: Leased) -> Job:
     return replace(job, epoch=event.epoch, leased_until=event.until, not_before=None)
 
 
-def _known(job: Job, event: Queued | Active) -> Job:
-    return replace(job, native_id=event.native_id, leased_until=None)
+def _queued(job: Job, event: Queued) -> Job:
+    job = replace(job, native_id=event.native_id, leased_until=None)
+    if job.state is S.QUEUED or job.hold is None:
+        return job
+    # It was held while it was on its way: now only the scheduler can.
+    waiting = job.waiting_for - {"hold"}
+    return replace(job, hold=None, waiting_for=waiting, orders=_ordered(job, Verb.HOLD))
 
 
-def _start(job: Job, event: Active) -> Job:
+def _active(job: Job, event: Active) -> Job:
     # It has got its nodes after all: that it was late to get them is over.
     in_time = replace(job, overdue=False, error=None, told=None) if job.overdue else job
-    return _known(in_time, event)
+    # What runs is not held, whoever let it go.
+    waiting = job.waiting_for - {"hold"}
+    return replace(in_time, native_id=event.native_id, leased_until=None, hold=None, waiting_for=waiting)
+
+
+def _ordered(job: Job, verb: Verb, terms: Mapping[str, Any] | None = None) -> Orders:
+    """The job's orders with one that is numbered by the version which the event makes."""
+    return with_order(job.orders, Order(number=job.version + 1, verb=verb, terms=terms or {}))
+
+
+def _hold(job: Job, event: HoldPlaced) -> Job:
+    if job.state is not S.QUEUED:
+        return replace(job, hold=event.hold, waiting_for=job.waiting_for | {"hold"})
+    asked = standing(job.orders, Verb.HOLD, Verb.RELEASE)
+    held = job.hold is not None if asked is None else asked.verb is Verb.HOLD
+    return job if held else replace(_unrefused(job), orders=_ordered(job, Verb.HOLD))
+
+
+def _let_go(job: Job, event: HoldReleased) -> Job:
+    if job.state is not S.QUEUED:
+        return replace(job, hold=None, waiting_for=job.waiting_for - {"hold"})
+    asked = standing(job.orders, Verb.HOLD, Verb.RELEASE)
+    held = job.hold is not None if asked is None else asked.verb is Verb.HOLD
+    return replace(_unrefused(job), orders=_ordered(job, Verb.RELEASE)) if held else job
+
+
+def _unrefused(job: Job) -> Job:
+    """A new order makes what was said of an earlier one old news."""
+    return replace(job, error=None, told=None) if job.error in ORDER_ERRORS else job
+
+
+def _held(job: Job, event: Held) -> Job:
+    job = _unrefused(replace(job, orders=without(job.orders, event.order)))
+    if job.state is not S.QUEUED:
+        return job
+    return replace(job, hold=job.hold or Hold.RUN, waiting_for=job.waiting_for | {"hold"})
+
+
+def _released(job: Job, event: Released) -> Job:
+    job = _unrefused(replace(job, orders=without(job.orders, event.order)))
+    return replace(job, hold=None, waiting_for=job.waiting_for - {"hold"})
+
+
+def _order_refused(job: Job, event: OrderRefused) -> Job:
+    left = without(job.orders, event.order)
+    if left == job.orders:
+        return job
+    return replace(job, orders=left, error=f"{event.verb}_refused", told=job.version + 1)
 
 
 def _exit(job: Job, event: Exited) -> Job:
@@ -359,7 +429,7 @@ def _exit(job: Job, event: Exited) -> Job:
         # It was ended for its lateness before it ever ran: there is nothing of it to move.
         event, error, told = replace(event, legs=()), DEADLINE, job.told
     else:
-        error, told = None, None if job.overdue else job.told
+        error, told = None, None
     return replace(
         job,
         overdue=False,
@@ -371,6 +441,7 @@ def _exit(job: Job, event: Exited) -> Job:
         legs=event.legs,
         exited=job.version + 1,
         error=error,
+        orders=(),
     )
 
 
@@ -383,6 +454,7 @@ def _reject(job: Job, event: Rejected) -> Job:
         error=event.error,
         told=job.version + 1 if event.stage is Stage.SUBMIT else job.told,
         cleanup=False,
+        orders=(),
     )
 
 
@@ -438,6 +510,7 @@ def _run_again(job: Job, event: RunRetried) -> Job:
         outcome=None,
         exit_code=None,
         exited=None,
+        orders=(),
     )
 
 
@@ -449,6 +522,7 @@ def _cancel(job: Job, event: Canceled | Withdrawn) -> Job:
         waiting_for=frozenset(),
         error=None,
         cleanup=_brought_in_vain(job),
+        orders=(),
     )
 
 
@@ -491,12 +565,15 @@ _APPLY: Mapping[type[Event], Callable[[Job, Any], Job]] = {
     LegsSettled: _settle,
     StagedIn: _staged,
     Leased: _lease,
-    Queued: _known,
-    Active: _start,
+    Queued: _queued,
+    Active: _active,
     Exited: _exit,
     Rejected: _reject,
     Withdrawn: _cancel,
     CancelRefused: _cancel_refused,
+    Held: _held,
+    Released: _released,
+    OrderRefused: _order_refused,
     Cleaned: lambda job, event: replace(job, cleanup=False),
     CleanupRefused: lambda job, event: replace(job, cleanup=False),
     Completed: lambda job, event: replace(job, waiting_for=frozenset()),
@@ -507,13 +584,13 @@ _APPLY: Mapping[type[Event], Callable[[Job, Any], Job]] = {
     StageOutRetried: _move_again,
     DelayOver: lambda job, event: replace(job, not_before=None),
     Altered: _alter,
-    Overdue: lambda job, event: job if job.overdue else replace(job, overdue=True, told=job.version + 1),
+    Overdue: lambda job, event: job if job.overdue else replace(job, overdue=True, told=job.version + 1, orders=()),
     Awaited: lambda job, event: replace(job, awaited=True),
     DependencyMet: lambda job, event: replace(job, parents=_others(job, event)),
     DependencyBroken: lambda job, event: replace(job, broken=event.parent, told=job.version + 1),
-    CancelRequested: lambda job, event: replace(job, cancel_requested=True),
-    HoldPlaced: lambda job, event: replace(job, hold=event.hold, waiting_for=job.waiting_for | {"hold"}),
-    HoldReleased: lambda job, event: replace(job, hold=None, waiting_for=job.waiting_for - {"hold"}),
+    CancelRequested: lambda job, event: replace(job, cancel_requested=True, orders=()),
+    HoldPlaced: _hold,
+    HoldReleased: _let_go,
 }
 
 
@@ -526,6 +603,10 @@ def faults_of(job: Job) -> list[str]:
         found.append("a job at the site has legs")
     if job.state in (S.QUEUED, S.ACTIVE) and (job.native_id is None or job.epoch == 0):
         found.append("a job at the scheduler has no native id, or no lease brought it there")
+    if job.orders and job.state not in (S.QUEUED, S.ACTIVE):
+        found.append("a job that is not at the scheduler has orders to it")
+    if job.state is S.ACTIVE and job.hold is not None:
+        found.append("a job that runs is held")
     if job.parents and job.state in (S.QUEUED, S.ACTIVE, S.STAGE_OUT, S.COMPLETED):
         found.append("a job went on before those that it waits for had ended")
     if (job.state is S.FAILED) != (job.failed_stage is not None):

@@ -1,13 +1,14 @@
 """What a site has to do with a job, told from its status alone.
 
 Both stores index jobs by this answer and a sync checks it again on the status itself: an index may be stale,
-the status never is. A site has to do with a job in three cases:
+the status never is. A site has to do with a job in four cases:
 
 * *lease*: it is staged, its user neither holds it nor wants it ended, and it waits for no other job. A lease on it
   changes nothing here, so that to give one, to prolong it and to lose it costs the index no write; whether it lasts
   the status tells. Nor does it tell when a next try may begin: such a job comes after those that need not wait;
 * *cancel*: its user wants it ended, or it has waited for nodes beyond its deadline, and a site has had it, so that only
   the site can say that nothing of it is left at the scheduler;
+* *order*: its scheduler has it, and its user wants it held, let go or asked for otherwise (``core.orders``);
 * *cleanup*: it is completed, and its directory is to be removed; or it was cancelled before it ran, and so is
   what arrived for it.
 """
@@ -36,6 +37,8 @@ def site_due(job: Job) -> tuple[Kind, datetime] | None:
         return Kind.COMMAND, job.updated_at
     if job.cancel_requested or (job.overdue and job.state in (State.STAGED, State.QUEUED)):
         return (Kind.COMMAND, job.updated_at) if _in_site_hands(job) else None
+    if job.orders:
+        return Kind.COMMAND, job.updated_at
     if job.state is State.STAGED and job.hold is None and not job.parents:
         return Kind.LEASE, job.not_before or job.created_at
     return None

@@ -16,12 +16,16 @@ from chalicelib.core.events import (
     Event,
     Exited,
     Failed,
+    Held,
+    OrderRefused,
     Queued,
     Rejected,
+    Released,
     Withdrawn,
 )
 from chalicelib.core.ids import JobRef
 from chalicelib.core.job import DEADLINE, Job, Outcome, Stage, State
+from chalicelib.core.orders import Verb
 from chalicelib.core.outputs import Found, legs_at_exit
 from chalicelib.core.retrying import next_try
 from chalicelib.core.shape import ABSENT, Choice, Field, Flag, Integer, ListOf, Record, Text
@@ -34,7 +38,8 @@ _REF = Text(longest=64, shortest=3)
 _SHORT = Text(longest=256)
 _EPOCH = Integer(least=1)
 COMMANDS = ("cancel", "cleanup", "hold", "release")
-EVENTS = ("queued", "active", "exited", "rejected", "refused", "cleaned")
+EVENTS = ("queued", "active", "exited", "rejected", "refused", "cleaned", "held", "released")
+_ORDERS = frozenset(Verb)
 _OUTPUT = Record(
     fields={
         "item": Field(shape=Integer(most=1000), required=True),
@@ -50,6 +55,8 @@ _REPORT = Record(
         # A command may be about a job that was never leased.
         "epoch": Field(shape=Integer(), required=True),
         "command": Field(shape=Choice(words=COMMANDS), default=None),
+        # Of an order to the scheduler: which one this answers.
+        "order": Field(shape=Integer(), default=None),
         "event": Field(shape=Choice(words=EVENTS), required=True),
         "native_id": Field(shape=Text(longest=256, shortest=1), default=None),
         "at": Field(shape=_SHORT, default=None),
@@ -108,6 +115,8 @@ class AgentReport:
     detail: str
     command: str | None = None
     """What the service had ordered, if the report answers that."""
+    order: int | None = None
+    """The number that the service gave to it, of an order to the scheduler (``core.orders``)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -147,6 +156,8 @@ def _check_report(entry: Mapping[str, Any], pointer: str, faults: list[Fault]) -
         faults.append(Fault(f"{pointer}/native_id", f"is required with {entry['event']}"))
     if entry["event"] == "exited" and entry["outcome"] is None:
         faults.append(Fault(f"{pointer}/outcome", "is required with exited"))
+    if entry["order"] is None and (entry["event"] in ("held", "released") or entry["command"] in _ORDERS):
+        faults.append(Fault(f"{pointer}/order", "is required in an answer to an order"))
 
 
 def _report(entry: Mapping[str, Any]) -> AgentReport:
@@ -162,6 +173,7 @@ def _report(entry: Mapping[str, Any]) -> AgentReport:
         found=tuple(Found(**each) for each in entry["outputs"]),
         detail=entry["detail"],
         command=entry["command"],
+        order=entry["order"],
     )
 
 
@@ -177,6 +189,10 @@ def event_of(report: AgentReport, job: Job, document: Document | None) -> Event:
             return Active(epoch=report.epoch, native_id=report.native_id or "")
         case "cleaned":
             return Cleaned(epoch=report.epoch)
+        case "held":
+            return Held(epoch=report.epoch, order=report.order or 0)
+        case "released":
+            return Released(epoch=report.epoch, order=report.order or 0)
         case "rejected" | "refused":
             return _refusal(report, job)
     assert report.event == "exited", f"{report.event} has no event"
@@ -192,7 +208,10 @@ def event_of(report: AgentReport, job: Job, document: Document | None) -> Event:
 
 
 def _refusal(report: AgentReport, job: Job) -> Event:
-    """What a site would not do: clean up, end the job, or submit it. The last is no failure of a cancelled job."""
+    """What a site would not do: obey an order, clean up, end the job, or submit it. The last is no failure of a
+    cancelled job."""
+    if report.command in _ORDERS and report.order is not None:
+        return OrderRefused(epoch=report.epoch, order=report.order, verb=Verb(report.command))
     if report.command == "cleanup" or job.state is State.COMPLETED:
         return CleanupRefused(epoch=report.epoch)
     ordered = report.command == "cancel"

@@ -37,7 +37,7 @@ from chalicelib.service.targets import note_targets
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Seen:
-    """A job with what its answer is made of. ``document`` and the tales only where one job was asked for."""
+    """A job with what its answer is made of. ``document`` and ``exited`` only where one job was asked for."""
 
     job: Job
     desk: Desk
@@ -96,6 +96,7 @@ class ManageJobs:
                 site=sites[job.site],
                 prospect=prospects.get(job.ref.number),
                 door=doors.get(job.ref.number),
+                told=self._refusal(job),
             )
             for job in shown
         ], page.marker
@@ -111,7 +112,8 @@ class ManageJobs:
         return self._seen_whole(job), not job.state.final
 
     def hold(self, caller: Caller, number: JobNumber, kind: Hold = Hold.RUN) -> Seen:
-        """Keep a job from being given to the scheduler; of kind STAGING, keep its inputs back as well."""
+        """Keep a job from being given to the scheduler; of kind STAGING, keep its inputs back as well. One that the
+        scheduler has is held there, by its site's next sync."""
         return self._seen_whole(self._wish(self._get(caller, number), HoldPlaced(hold=kind)))
 
     def release(self, caller: Caller, number: JobNumber) -> Seen:
@@ -173,7 +175,10 @@ class ManageJobs:
         def decide(current: Job) -> tuple[Step, ...]:
             # What a final job has lived past changes nothing; another try is of a failed job alone.
             if (not current.state.final or isinstance(event, TriedAgain)) and not allows(current.state, type(event)):
-                raise Conflict("too-late", f"job {current.ref.number} is {current.state}: the site's scheduler has it")
+                raise Conflict("too-late", f"job {current.ref.number} is {current.state}: its run has begun")
+            ending = current.cancel_requested or current.overdue
+            if ending and current.state is State.QUEUED and isinstance(event, HoldPlaced):
+                raise Conflict("too-late", f"job {current.ref.number} is being ended")
             return (Step(event=event),)
 
         def fact(changed: Job) -> Any:
@@ -208,6 +213,12 @@ class ManageJobs:
         ready = [(job, site) for job, site in jobs if leasable(job, now)]
         waits = self.doors.waits(user, [site for _, site in ready], now)
         return {job.ref.number: waits[job.site] for job, _ in ready if job.site in waits}
+
+    def _refusal(self, job: Job) -> Tale | None:
+        """The words by which a site refused what was wanted of a job that goes on; there are few such jobs."""
+        if job.error is None or job.told is None or job.state.final:
+            return None
+        return self.jobs.tale(job.ref, job.told)
 
     def _desk(self, user: UserId) -> Desk:
         return self.desks.read(user) or Desk(user=user)

@@ -20,6 +20,7 @@ from chalicelib.core.ids import JobNumber, JobRef, SiteId, UserId
 from chalicelib.core.job import Job, State
 from chalicelib.core.keys import Caller, site_scope
 from chalicelib.core.lifecycle import IllegalTransition
+from chalicelib.core.orders import Order
 from chalicelib.core.ports.bell import Bell
 from chalicelib.core.ports.clock import Clock
 from chalicelib.core.ports.desks import Desks
@@ -74,6 +75,8 @@ class Command:
     paths: tuple[str, ...] | None = None
     unless_ran: bool = False
     """Leave the job alone if it has begun to run: of a cleanup, remove only what was staged for it."""
+    order: Order | None = None
+    """Of an order to the scheduler: which one it is."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -207,10 +210,15 @@ class Syncing:
         found = self.jobs.get_many(list(refs))
         jobs = [found[ref] for ref in refs if ref in found and _commanded(found[ref])]
         documents = self._documents([job for job in jobs if job.state is State.COMPLETED])
-        return [self._command(site, job, documents.get(job.ref)) for job in jobs]
+        return [each for job in jobs for each in self._of_job(site, job, documents.get(job.ref))]
 
-    def _command(self, site: Site, job: Job, document: Document | None) -> Command:
+    def _of_job(self, site: Site, job: Job, document: Document | None) -> list[Command]:
         directory = site.job_directory(job.ref.user, job.directory_name())
+        if job.orders:
+            return [Command(job=job, word=each.verb, directory=directory, order=each) for each in job.orders]
+        return [self._command(job, directory, document)]
+
+    def _command(self, job: Job, directory: str, document: Document | None) -> Command:
         if job.state is State.CANCELED:
             return Command(job=job, word="cleanup", directory=directory, unless_ran=True)
         if job.state is not State.COMPLETED:

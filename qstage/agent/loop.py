@@ -178,7 +178,8 @@ class Agent:
             self._journal.answered([n for n, said in self._journal.reports.items() if said.job == report.job])
             return
         self._journal.answered([number])
-        if report.event in _FINAL and current and held is not None and held.phase is Phase.ENDED:
+        last = report.event in _FINAL and report.order is None
+        if last and current and held is not None and held.phase is Phase.ENDED:
             self._journal.drop(report.job)
 
 

@@ -13,12 +13,14 @@ from qstage.agent import rules
 from qstage.agent.jobdir import DirectoryRefused, JobDirectory, NoDirectory, open_job_directory
 from qstage.agent.journal import Journal
 from qstage.agent.policy import OUR_OWN, Policy
-from qstage.agent.rules import Held, Phase, Presence, of_attempt
-from qstage.agent.schedulers import Scheduler, SchedulerAway
+from qstage.agent.rules import Held, Phase, Presence, Step, of_attempt
+from qstage.agent.schedulers import Rejected, Scheduler, SchedulerAway
 from qstage.agent.wire import Command, Event, Outcome, Report
 from qstage.cobalt.submission import scheduler_name
 
 log = logging.getLogger("qstage.agent")
+
+_AT_THE_SCHEDULER = frozenset({Phase.QUEUED, Phase.ACTIVE})
 
 
 class Orders:
@@ -46,7 +48,7 @@ class Orders:
                 case "cleanup":
                     self._cleanup(command, held)
                 case "hold" | "release":
-                    self._hold(command, held)
+                    self._order(command, held)
         except DirectoryRefused as error:
             if refused:
                 return
@@ -144,16 +146,31 @@ class Orders:
                 directory.remove_paths(command.paths)
         log.info("directory cleaned", extra={"job": command.job, "directory": path})
 
-    def _hold(self, command: Command, held: Held | None) -> None:
-        """Hold or release a job in the scheduler's queue. One that is not queued (any more) cannot be."""
-        if held is None or held.phase is not Phase.QUEUED or held.native_id is None:
+    def _order(self, command: Command, held: Held | None) -> None:
+        """Carry out an order to the scheduler, and say what it said. To do so twice is to do it once."""
+        if any(said.job == command.job and said.order == command.order for said in self._journal.reports.values()):
             return
-        event: Event = "held" if command.command == "hold" else "released"
-        if self._is_said(command, {event}):
+        if held is None:
+            self._say(command, "refused", detail="this agent does not hold the job: its journal is gone")
             return
-        act = self._scheduler.hold if command.command == "hold" else self._scheduler.release
-        if act(held.native_id):
-            self._say(command, event)
+        if held.native_id is None or held.cancel_at is not None or held.phase not in _AT_THE_SCHEDULER:
+            return  # it is about to be there, or to end: its report says which
+        try:
+            step = self._carry_out(command, held, held.native_id)
+        except Rejected as error:
+            log.warning("order refused", extra={"job": command.job, "command": command.command, "cause": str(error)})
+            self._say(command, "refused", detail=str(error))
+        else:
+            self._journal.put(step.held, step.reports)
+            log.info("order carried out", extra={"job": command.job, "command": command.command})
+
+    def _carry_out(self, command: Command, held: Held, native_id: str) -> Step:
+        match command.command:
+            case "hold":
+                self._scheduler.hold(native_id)
+            case "release":
+                self._scheduler.release(native_id)
+        return rules.ordered(held, command, self._clock())
 
     def _is_said(self, command: Command, events: set[str]) -> bool:
         return any(
@@ -179,6 +196,7 @@ class Orders:
                 outcome=outcome,
                 detail=detail,
                 command=command.command,
+                order=command.order,
             )
         )
 

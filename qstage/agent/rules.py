@@ -20,15 +20,18 @@ The shell (``work``) writes every step to the journal before it carries out its 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from enum import Enum, StrEnum
 from typing import Any
 
-from qstage.agent.wire import Event, FoundOutput, Lease, Outcome, Report, read_lease
+from qstage.agent.wire import Command, CommandWord, Event, FoundOutput, Lease, Outcome, Report, read_lease
 
 ADOPTION = 60.0
 """Seconds in which a job that was registered while it was submitted must appear at the scheduler."""
+_DONE: Mapping[CommandWord, Event] = {"hold": "held", "release": "released"}
+"""What is reported of an order that was carried out."""
 CANCEL_AGAIN = 60.0
 """Seconds after which a cancel that did not end the job is sent to the scheduler again."""
 
@@ -282,6 +285,16 @@ def cancel(held: Held, now: float, *, unless_ran: bool = False) -> Held:
     if unless_ran and (held.phase is Phase.ACTIVE or held.cancel_at is not None):
         return held
     return replace(held, cancel_at=now if held.cancel_at is None else held.cancel_at, unless_ran=unless_ran)
+
+
+def ordered(held: Held, command: Command, now: float) -> Step:
+    """The scheduler has done what the service ordered, or it was so already."""
+    done = replace(
+        report(held, _DONE[command.command], now),
+        command=command.command,
+        order=command.order,
+    )
+    return Step(held=held, reports=(done,))
 
 
 def exited(

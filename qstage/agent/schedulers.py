@@ -20,7 +20,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from qstage.agent import slurm_answers
+from qstage.agent import cobalt_told, slurm_answers
 from qstage.agent.rules import Presence
 from qstage.agent.runscript import NATIVE_ID
 from qstage.agent.surroundings import ForeignCommand, pin
@@ -62,7 +62,7 @@ _RELEASE = {
 
 
 class Rejected(Exception):
-    """The scheduler would not take the job; the message is the scheduler's own words."""
+    """The scheduler would not: take a job, hold it, let go of it. The message is the scheduler's own words."""
 
 
 class SchedulerAway(Exception):
@@ -105,12 +105,12 @@ class Scheduler(Protocol):
         """The native id of a job of this name; None when there is none, or when it cannot be told."""
         ...
 
-    def hold(self, native_id: str) -> bool:
-        """Keep a queued job from starting; False when this scheduler would not."""
+    def hold(self, native_id: str) -> None:
+        """Keep a queued job from starting. To do so twice is to do it once. Raises ``Rejected``."""
         ...
 
-    def release(self, native_id: str) -> bool:
-        """Let a held job start; False when this scheduler would not."""
+    def release(self, native_id: str) -> None:
+        """Let a held job start. One that is not held is let go already. Raises ``Rejected``."""
         ...
 
     def forget(self, native_id: str, ticket: str | None) -> None:
@@ -248,9 +248,8 @@ class Queue:
         except psij.InvalidJobException as error:
             raise Rejected(str(error)) from error
         except psij.SubmitException as error:
-            # A scheduler says no, "I am down" and "I was too slow to tell you that I took it" by the same exit
-            # status. One that answers, and has no such job, has said no.
-            self.presence({"0": script})
+            # Nor does it tell "I was too slow to tell you that I took it": one that has no such job said no.
+            self._check_it_answers("0")
             native = self.find(lease.scheduler_name)
             if native is not None:
                 return Receipt(native_id=native, ticket=job.id)
@@ -298,11 +297,11 @@ class Queue:
         words = out.split()
         return words[0] if words and words[0][0].isdigit() else None
 
-    def hold(self, native_id: str) -> bool:
-        return self._tell(_HOLD, native_id)
+    def hold(self, native_id: str) -> None:
+        self._tell("hold", _HOLD, native_id)
 
-    def release(self, native_id: str) -> bool:
-        return self._tell(_RELEASE, native_id)
+    def release(self, native_id: str) -> None:
+        self._tell("release", _RELEASE, native_id)
 
     def forget(self, native_id: str, ticket: str | None) -> None:
         names = [f"{native_id}{ending}" for ending in (".ec", ".out", ".nodefile", ".cobaltlog")]
@@ -310,11 +309,22 @@ class Queue:
             with contextlib.suppress(FileNotFoundError):
                 (self._executor.work_directory / name).unlink()
 
-    def _tell(self, commands: Mapping[str, tuple[str, ...]], native_id: str) -> bool:
+    def _tell(self, verb: str, commands: Mapping[str, tuple[str, ...]], native_id: str) -> None:
         template = commands.get(self._name)
         if template is None:
-            return False
-        return self._run([word.format(id=native_id) for word in template])[0] == 0
+            raise Rejected(f"this agent does not {verb} jobs of the scheduler {self._name}")
+        code, out = self._run([word.format(id=native_id) for word in template])
+        if self._name == "cobalt" and code == 0:
+            refusal = cobalt_told.refusal_of(verb, out)
+            if refusal is not None:
+                raise Rejected(refusal)
+        elif code != 0:
+            self._check_it_answers(native_id)
+            raise Rejected(out.strip() or f"the scheduler would not {verb} job {native_id}, and gave no reason")
+
+    def _check_it_answers(self, native_id: str) -> None:
+        """A scheduler says no and "I am down" by the same exit status. One that answers has said no."""
+        self.presence({native_id: ""})
 
     def _command(self, cmd: list[str]) -> str:
         """Run a command for PSI/J, and fail as its own runner does."""
@@ -381,11 +391,11 @@ class Direct:
     def find(self, name: str) -> str | None:
         return None
 
-    def hold(self, native_id: str) -> bool:
-        return False
+    def hold(self, native_id: str) -> None:
+        raise Rejected("processes of this machine are not held: they have been started")
 
-    def release(self, native_id: str) -> bool:
-        return False
+    def release(self, native_id: str) -> None:
+        raise Rejected("processes of this machine are not held: they have been started")
 
     def forget(self, native_id: str, ticket: str | None) -> None:
         self._jobs.pop(native_id, None)

@@ -20,6 +20,8 @@ Event = Literal["queued", "active", "exited", "rejected", "refused", "cleaned", 
 
 Outcome = Literal["ok", "error", "walltime", "lost", "canceled"]
 CommandWord = Literal["cancel", "cleanup", "hold", "release"]
+ORDERS = frozenset({"hold", "release"})
+"""Commands about a job that the scheduler has. They bear a number."""
 Kind = Literal["file", "directory", "missing"]
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
@@ -158,6 +160,8 @@ class Command:
     paths: tuple[str, ...] | None
     unless_ran: bool = False
     attempt: int = 1
+    order: int | None = None
+    """Which of the job's orders to the scheduler this is; the report that answers it says so."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -197,6 +201,7 @@ class Report:
     detail: str | None = None
     command: CommandWord | None = None
     """The command that this answers, if it does."""
+    order: int | None = None
 
     def to_wire(self) -> dict[str, Any]:
         """The report as the service reads it: members without a value are left out."""
@@ -213,6 +218,8 @@ class Report:
             ]
         if self.command is not None:
             body["command"] = self.command
+        if self.order is not None:
+            body["order"] = self.order
         if self.detail is not None:
             body["detail"] = self.detail[:2000]
         return body
@@ -279,6 +286,7 @@ def read_command(raw: Mapping[str, Any]) -> Command:
         paths=None if paths is None else tuple(_no_nul("paths", path) for path in paths),
         unless_ran=raw.get("unless_ran") is True,
         attempt=_attempt(raw),
+        order=_whole(raw, "order") if word in ORDERS else None,
     )
 
 

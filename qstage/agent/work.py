@@ -150,8 +150,10 @@ class Work:
             return
         self._prepare(lease)
         self._keep(Step(held=held))
-        if not self._scheduler.release(native):
-            raise SchedulerAway(f"the scheduler did not release {native}")
+        try:
+            self._scheduler.release(native)
+        except Rejected as error:
+            raise SchedulerAway(f"the scheduler did not release {native}: {error}") from error
         self._keep(rules.submitted(held, native, None, now))
         log.info("job adopted", extra={"job": held.job, "native_id": native})
 

@@ -105,6 +105,9 @@ def notes(jobs: Iterable[Job]) -> list[str]:
             continue
         if job.waiting_for:
             said.append(f"{job.id} waits for {reasons(job)}")
+        said += [f"{job.id} {order.command}: asked of {job.site}'s agent, not answered yet" for order in job.pending]
+        if job.error:
+            said.append(f"{job.id} {job.error.code}: {' '.join(job.error.detail.split())}")
         if job.staging and job.staging.trouble:
             said.append(f"{job.id} {job.staging.stage}: {job.staging.trouble.detail}")
         if job.login_url and "login" in job.waiting_for:

@@ -10,6 +10,8 @@ from typing import Any
 
 import click
 
+from qstage.client.results import Job
+
 
 def is_terminal() -> bool:
     """Whether a person reads standard output in colour."""
@@ -42,6 +44,12 @@ def fields(pairs: Sequence[tuple[str, str]]) -> None:
     width = max(len(name) for name, _ in pairs)
     for name, value in pairs:
         click.echo(f"{name:{width}}  {plain(value)}")
+
+
+def tell_asked(job: Job) -> None:
+    """Say, beside what a command prints, that the last word is not the service's."""
+    words = f"qstage: job {job.id} is at the scheduler: {job.site}'s agent asks it, and qstat shows what it says"
+    click.echo(plain(words), err=True)
 
 
 def plain(text: str) -> str:

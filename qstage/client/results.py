@@ -69,6 +69,14 @@ class JobWarning:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Order:
+    """What was asked of a job at its scheduler, and its site has not answered: ``hold``, ``release`` or ``alter``."""
+
+    command: str
+    order: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
     """A job as the service knows it. ``login_url`` is set while the job waits for its user's login."""
 
@@ -88,6 +96,9 @@ class Job:
     error: JobError | None
     cancel_requested: bool
     hold: bool
+    """Whether it is held: by the service, or by the scheduler that has it."""
+    pending: tuple[Order, ...]
+    """What the scheduler has been asked since, and the site has not answered."""
     session: str | None
     """How the login session compares with what the job needs: ok, unchecked, ends, ends_soon, ended."""
     warnings: tuple[JobWarning, ...]
@@ -110,6 +121,12 @@ class Job:
     def is_final(self) -> bool:
         """True once nothing will change any more."""
         return self.state in FINAL_STATES
+
+    @property
+    def to_be_held(self) -> bool:
+        """Whether it is held, or will be, when its site has answered all that was asked of it."""
+        asked = [each.command for each in self.pending if each.command in ("hold", "release")]
+        return asked[-1] == "hold" if asked else self.hold
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -303,6 +320,10 @@ def read_job(raw: Mapping[str, Any]) -> Job:
         error=_error(raw.get("error")),
         cancel_requested=bool(raw.get("cancel_requested", False)),
         hold=bool(raw.get("hold", False)),
+        pending=tuple(
+            Order(command=str(each.get("command", "")), order=int(each.get("order", 0)))
+            for each in raw.get("pending") or ()
+        ),
         session=raw.get("session"),
         warnings=_warnings(raw.get("warnings")),
         staging=_staging(raw.get("staging")),

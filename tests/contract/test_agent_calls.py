@@ -88,11 +88,11 @@ class Paced:
     def cancel(self, native_id: str, script: str) -> None:
         raise AssertionError("nothing is canceled here")
 
-    def hold(self, native_id: str) -> bool:
-        return False
+    def hold(self, native_id: str) -> None:
+        raise AssertionError("nothing is held here")
 
-    def release(self, native_id: str) -> bool:
-        return False
+    def release(self, native_id: str) -> None:
+        raise AssertionError("nothing is released here")
 
     def forget(self, native_id: str, ticket: str | None) -> None:
         pass

@@ -366,7 +366,7 @@ class AgentTwin:
     def work(self, rounds: int = 4) -> None:
         for _ in range(rounds):
             holding = [{"job": ref, "epoch": held["epoch"]} for ref, held in self.held.items() if held["epoch"]]
-            reports = [report for held in self.held.values() for report in held["reports"][:1] if self._is_so(report)]
+            reports = [report for held in self.held.values() for report in self._to_report(held)[:1]]
             answer = self.call(*reports, holding=holding)
             for each in answer.answers:
                 self._answered(each.report.text, each.result)
@@ -379,6 +379,11 @@ class AgentTwin:
         """A job that gets no nodes is not active."""
         number = int(report["job"].rpartition("/")[2])
         return report["event"] != "active" or number not in self.waiting
+
+    def _to_report(self, held: dict[str, Any]) -> list[dict[str, Any]]:
+        """What is next to be said of a job. One that its scheduler holds does not begin to run."""
+        reports: list[dict[str, Any]] = held["reports"]
+        return reports if reports and self._is_so(reports[0]) and not _is_held(held) else []
 
     def _start(self, lease: Any) -> None:
         ref = str(lease.job.ref)
@@ -423,6 +428,8 @@ class AgentTwin:
         if command.word == "cleanup":
             self.cleaned.append(ref)
             held["reports"] = [{**told, "event": "cleaned"}]
+        elif command.order is not None:
+            self._order(held, told, command)
         elif command.unless_ran and self._has_begun(held):
             return
         elif held["reports"][-1:] == [] or held["reports"][-1]["outcome"] != "canceled":
@@ -432,7 +439,24 @@ class AgentTwin:
     def _has_begun(self, held: dict[str, Any]) -> bool:
         """Whether the job runs, or has; to be queued, or not even that, is what is left to report otherwise."""
         left = [report["event"] for report in held["reports"]]
-        return held["native"] is not None and "queued" not in left and self._is_so(held["reports"][0])
+        return held["native"] is not None and "queued" not in left and bool(self._to_report(held))
+
+    def _order(self, held: dict[str, Any], told: dict[str, Any], command: Any) -> None:
+        """Hold or release a job that has not begun to run; of one that has, say so."""
+        reports = held["reports"]
+        if not reports or reports[0].get("order") == command.order.number:
+            return
+        answer = {**told, "command": command.word, "order": command.order.number}
+        if reports[0]["event"] != "active":
+            reports.insert(0, {**answer, "event": "refused", "detail": "it runs"})
+        else:
+            held["waits"] = command.word == "hold"
+            reports.insert(0, {**answer, "event": "held" if held["waits"] else "released"})
+
+
+def _is_held(held: dict[str, Any]) -> bool:
+    """Whether its scheduler keeps a job from beginning to run."""
+    return bool(held.get("waits")) and held["reports"][0]["event"] == "active"
 
 
 def a_site(name: SiteId, owner: UserId, **fields: Any) -> Site:

@@ -38,12 +38,11 @@ class HeldJobs:
     def find(self, name: str) -> str | None:
         return self.names.get(name)
 
-    def hold(self, native_id: str) -> bool:
-        return False
+    def hold(self, native_id: str) -> None:
+        raise AssertionError("nothing is held here")
 
-    def release(self, native_id: str) -> bool:
+    def release(self, native_id: str) -> None:
         self.released.append(native_id)
-        return True
 
     def forget(self, native_id: str, ticket: str | None) -> None:
         pass

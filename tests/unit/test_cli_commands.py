@@ -194,6 +194,34 @@ def test_qhold_and_qrls_speak_cobalts_words(
     assert capsys.readouterr().out == "   Removed user hold on jobs: \n      1002\n"
 
 
+def test_a_hold_that_the_scheduler_is_only_asked_for_says_so_and_counts_as_placed(
+    service: responses.RequestsMock, capsys: pytest.CaptureFixture[str]
+) -> None:
+    queued = JOB | {"state": "queued"}
+    asked = queued | {"pending": [{"command": "hold", "order": 9}]}
+    service.get(f"{URL}/v1/jobs/1001", json=queued)
+    service.post(f"{URL}/v1/jobs/1001/hold", json=asked)
+    assert run(["qhold", "1001"]) == 0
+    told = capsys.readouterr()
+    assert told.out == "Placed user hold on jobs: \n      1001\n"
+    assert told.err == "qstage: job 1001 is at the scheduler: theta's agent asks it, and qstat shows what it says\n"
+    service.get(f"{URL}/v1/jobs", json={"jobs": [asked], "marker": None})
+    assert run(["qstat"]) == 0
+    assert "1001 hold: asked of theta's agent, not answered yet" in capsys.readouterr().out
+    service.post(f"{URL}/v1/jobs/1001/release", json=queued | {"pending": [{"command": "release", "order": 10}]})
+    assert run(["release", "1001"]) == 0
+    assert capsys.readouterr().out == "1001 asked to be released (queued)\n"
+
+
+def test_qstat_shows_what_a_site_refused_in_its_words(
+    service: responses.RequestsMock, capsys: pytest.CaptureFixture[str]
+) -> None:
+    refused = {"state": "queued", "error": {"code": "hold_refused", "detail": "job 7\n not found"}}
+    service.get(f"{URL}/v1/jobs", json={"jobs": [JOB | refused], "marker": None})
+    assert run(["qstat"]) == 0
+    assert capsys.readouterr().out.splitlines()[-1] == "1001 hold_refused: job 7 not found"
+
+
 def test_a_failed_job_is_tried_again_and_another_is_not(
     service: responses.RequestsMock, capsys: pytest.CaptureFixture[str]
 ) -> None:

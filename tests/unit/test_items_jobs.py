@@ -26,6 +26,7 @@ from chalicelib.core.holds import Hold
 from chalicelib.core.ids import BatchId, CollectionId, JobNumber, JobRef, SiteId, TaskId, UserId
 from chalicelib.core.job import Deadlines, Job, Leg, LegStatus, Mark, Outcome, Retry, Stage, State
 from chalicelib.core.journey import Journey
+from chalicelib.core.orders import Order, Verb
 from chalicelib.core.ports.jobs import Tale
 
 NOON = datetime(2026, 11, 22, 12, 0, 0, 123457, tzinfo=UTC)
@@ -60,6 +61,12 @@ journeys = st.builds(
     account=words,
 )
 marks = st.builds(Mark, version=counts, at=moments, code=words, state=st.sampled_from(State), note=words)
+orders = st.builds(
+    Order,
+    number=st.integers(2, 99),
+    verb=st.sampled_from(Verb),
+    terms=st.dictionaries(words, words | st.integers(1, 9), max_size=2),
+)
 jobs = st.builds(
     Job,
     ref=st.builds(JobRef, user=st.just(USER), number=st.integers(1, 10**10 - 1).map(JobNumber)),
@@ -97,6 +104,7 @@ jobs = st.builds(
     cleanup=st.booleans(),
     waiting_for=st.frozensets(words, max_size=4),
     posted=st.none() | words,
+    orders=st.lists(orders, max_size=2).map(tuple),
     trail=st.lists(marks, max_size=5).map(tuple),
     tags=st.dictionaries(words, words, max_size=3),
     journey=st.none() | journeys,

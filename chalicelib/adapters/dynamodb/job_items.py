@@ -6,7 +6,7 @@ and trail as JSON arrays, the trail's moments as microseconds since the job's cr
 
     v schema · n version · r revision · s state · si site · ow owner · na name · ix index · c created_at
     u updated_at · l legs · e epoch · lu leased_until · ni native_id · oc outcome · x exit_code · fs failed_stage
-    er error · to told · xd exited · cr cancel_requested · h hold · cl cleanup
+    er error · to told · xd exited · cr cancel_requested · h hold · o orders · cl cleanup
     dl deadlines · od overdue · rt retry · at attempt · nb not_before · pa parents · bk broken · aw awaited
     w waiting_for · p posted · t trail · tg tags · j journey · b size · expires
     site_bucket, site_due: the keys of the index ``site``
@@ -41,6 +41,7 @@ from chalicelib.core.holds import Hold
 from chalicelib.core.ids import BatchId, CollectionId, JobNumber, JobRef, SiteId, UserId
 from chalicelib.core.job import Deadlines, Job, Leg, LegStatus, Mark, Outcome, Retry, Stage, State
 from chalicelib.core.journey import Journey
+from chalicelib.core.orders import Order, Verb
 from chalicelib.core.ports.jobs import Tale
 from chalicelib.core.shards import site_shard
 from chalicelib.core.site_queue import Kind, site_due
@@ -104,6 +105,7 @@ def write_job(job: Job, retention: timedelta) -> dict[str, Any]:
         "xd": job.exited,
         "cr": job.cancel_requested or None,
         "h": None if job.hold is None else job.hold.value,
+        "o": json_text([_write_order(each) for each in job.orders]) if job.orders else None,
         "dl": None if job.deadlines == Deadlines() else _deadlines_text(job.deadlines),
         "od": job.overdue or None,
         "rt": None if job.retry == Retry() else json_text([job.retry.attempts, job.retry.delay]),
@@ -152,6 +154,7 @@ def read_job(item: Mapping[str, Any], now: datetime) -> Job | None:
         exited=item.get("xd"),
         cancel_requested=item.get("cr", False),
         hold=_read_hold(item.get("h")),
+        orders=tuple(_read_order(*order) for order in json.loads(item.get("o", "[]"))),
         deadlines=_read_deadlines(item.get("dl")),
         overdue=item.get("od", False),
         retry=_read_retry(item.get("rt")),
@@ -305,6 +308,16 @@ def _read_hold(stored: str | bool | None) -> Hold | None:
     if not stored:
         return None
     return Hold.RUN if isinstance(stored, bool) else Hold(stored)
+
+
+def _write_order(order: Order) -> list[Any]:
+    """[number, verb, terms], without terms where there are none."""
+    found = [order.number, order.verb.value]
+    return [*found, dict(order.terms)] if order.terms else found
+
+
+def _read_order(number: int, verb: str, terms: Mapping[str, Any] | None = None) -> Order:
+    return Order(number=number, verb=Verb(verb), terms=terms or {})
 
 
 def _write_mark(mark: Mark, created: datetime) -> list[Any]:

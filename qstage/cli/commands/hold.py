@@ -23,5 +23,7 @@ def hold(ids: tuple[int, ...], staging: bool, as_json: bool) -> int:
         if job.is_final:
             click.echo(f"qstage: job {job.id} has ended already ({job.state})", err=True)
         else:
-            click.echo(f"{job.id} held ({job.state})")
+            click.echo(f"{job.id} {'asked to be ' if job.pending else ''}held ({job.state})")
+            if job.pending:
+                show.tell_asked(job)
     return int(any(job.is_final for job in jobs))

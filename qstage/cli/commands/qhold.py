@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import click
 
+from qstage.cli import show
 from qstage.cli.raw import RawCommand
 from qstage.cli.session import connect
 from qstage.cli.trouble import Refused
@@ -58,8 +59,11 @@ def _outcome(client: Client, one: int, act: Callable[[Client, int], Job]) -> Hol
         if before.is_final:
             return None
         if before.state in _ON_NODES:
-            return HoldOutcome(before=before.hold, after=before.hold, active=True)
+            return HoldOutcome(before=False, after=False, active=True)
         after = act(client, one)
     except NotFound:
         return None
-    return HoldOutcome(before=before.hold, after=after.hold, active=after.state in _ON_NODES)
+    outcome = HoldOutcome(before=before.to_be_held, after=after.to_be_held, active=after.state in _ON_NODES)
+    if after.pending and outcome.before != outcome.after:
+        show.tell_asked(after)
+    return outcome

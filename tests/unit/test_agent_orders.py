@@ -1,0 +1,187 @@
+"""Orders to the scheduler, as the agent carries them out: once answered, safe to repeat, in the scheduler's words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from qstage.agent import cobalt_told
+from qstage.agent.journal import Journal
+from qstage.agent.orders import Orders
+from qstage.agent.policy import Policy
+from qstage.agent.rules import Held, Phase, Presence
+from qstage.agent.schedulers import Receipt, Rejected, SchedulerAway
+from qstage.agent.wire import Lease, read_command, read_lease
+
+JOB = "user/1001"
+LEASE = {
+    "job": JOB, "id": 1001, "epoch": 1, "leased_until": "x", "owner": {"id": "u", "username": "ada"}, "tag": "k3j2",
+    "name": "md", "directory": "/jobs/k3j2/md-1001", "executable": "run.sh", "resources": {"node_count": 2},
+    "attributes": {"duration": 600, "queue_name": "debug"},
+}  # fmt: skip
+
+
+class Killed(BaseException):
+    """The agent's process ends here."""
+
+
+class Told:
+    """A scheduler that notes what it is told. ``fault`` is raised instead, or, where ``after``, once it is done."""
+
+    keeps_walltime = True
+
+    def __init__(self) -> None:
+        self.told: list[tuple[Any, ...]] = []
+        self.fault: BaseException | None = None
+        self.after = False
+
+    def hold(self, native_id: str) -> None:
+        self._do("hold", native_id)
+
+    def release(self, native_id: str) -> None:
+        self._do("release", native_id)
+
+    def _do(self, *what: Any) -> None:
+        fault, self.fault = self.fault, None
+        if fault is None or self.after:
+            self.told.append(what)
+        if fault is not None:
+            raise fault
+
+    def submit(self, lease: Lease, script: str, directory: str) -> Receipt:
+        raise AssertionError("nothing is submitted here")
+
+    def presence(self, native_ids: Mapping[str, str]) -> Mapping[str, Presence]:
+        raise AssertionError("nobody is asked here")
+
+    def cancel(self, native_id: str, script: str) -> None:
+        raise AssertionError("nothing is canceled here")
+
+    def find(self, name: str) -> str | None:
+        raise AssertionError("nothing is looked for here")
+
+    def forget(self, native_id: str, ticket: str | None) -> None:
+        raise AssertionError("nothing has ended here")
+
+
+class Desk:
+    """An agent that holds one queued job, and can be started again from its journal."""
+
+    def __init__(self, home: Path) -> None:
+        self.home, self.scheduler = home, Told()
+        self.policy = Policy(
+            owners=("*",), directories=("/jobs",), queues=("debug", "long"), accounts=("chem",), max_nodes=4
+        )
+        self.start()
+        self.journal.put(Held(lease=read_lease(LEASE), phase=Phase.QUEUED, native_id="71"))
+
+    def start(self) -> None:
+        self.journal = Journal.open(self.home / "journal")
+        self.orders = Orders(self.policy, self.journal, self.scheduler, lambda: 1000.0)
+
+    def obey(self, word: str, order: int = 5, **fields: Any) -> None:
+        self.orders.obey(read_command({"job": JOB, "id": 1001, "epoch": 1, "command": word, "order": order, **fields}))
+
+    @property
+    def held(self) -> Held:
+        return self.journal.held[JOB]
+
+    def said(self) -> list[tuple[Any, ...]]:
+        return [(each.event, each.order, each.command) for each in self.journal.reports.values()]
+
+
+@pytest.fixture
+def desk(tmp_path: Path) -> Iterator[Desk]:
+    made = Desk(tmp_path)
+    yield made
+    made.journal.close()
+
+
+@pytest.mark.parametrize(("word", "event"), [("hold", "held"), ("release", "released")])
+def test_an_order_is_carried_out_once_while_its_answer_is_on_its_way(desk: Desk, word: str, event: str) -> None:
+    desk.obey(word)
+    desk.obey(word)
+    assert desk.scheduler.told == [(word, "71")]
+    assert desk.said() == [(event, 5, word)]
+    desk.obey(word, order=6)
+    assert desk.said() == [(event, 5, word), (event, 6, word)], "another order is another answer"
+
+
+def test_what_the_scheduler_would_not_is_answered_once_in_its_words(desk: Desk) -> None:
+    desk.scheduler.fault = Rejected("job 71 is already active")
+    desk.obey("hold")
+    desk.obey("hold")
+    assert desk.said() == [("refused", 5, "hold")]
+    assert [each.detail for each in desk.journal.reports.values()] == ["job 71 is already active"]
+    assert desk.held.phase is Phase.QUEUED, "the job goes on as it is"
+
+
+def test_a_scheduler_that_is_away_is_asked_again(desk: Desk) -> None:
+    desk.scheduler.fault = SchedulerAway("no answer")
+    desk.obey("hold")
+    assert desk.said() == []
+    desk.obey("hold")
+    assert desk.said() == [("held", 5, "hold")]
+
+
+@pytest.mark.parametrize("after", [False, True])
+def test_an_agent_killed_around_the_call_does_it_when_it_is_told_again(desk: Desk, after: bool) -> None:
+    desk.scheduler.fault, desk.scheduler.after = Killed(), after
+    with pytest.raises(Killed):
+        desk.obey("hold")
+    desk.journal.close()
+    desk.start()
+    assert desk.said() == []
+    desk.obey("hold")
+    assert desk.said() == [("held", 5, "hold")]
+    assert desk.scheduler.told == [("hold", "71")] * (2 if after else 1)
+
+
+def test_an_agent_killed_after_its_note_has_the_answer_ready(desk: Desk) -> None:
+    desk.obey("hold")
+    desk.journal.close()
+    desk.start()
+    desk.obey("hold")
+    assert desk.scheduler.told == [("hold", "71")]
+    assert desk.said() == [("held", 5, "hold")]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"cancel_at": 900.0},
+        {"phase": Phase.SUBMITTING, "native_id": None},
+        {"phase": Phase.ENDED},
+    ],
+)
+def test_a_job_that_is_about_to_end_or_to_come_is_left_alone(desk: Desk, change: dict[str, Any]) -> None:
+    desk.journal.put(replace(desk.held, **change))
+    desk.obey("hold")
+    assert (desk.scheduler.told, desk.said()) == ([], [])
+
+
+def test_a_job_that_is_not_held_here_is_refused(desk: Desk) -> None:
+    desk.journal.drop(JOB)
+    desk.obey("hold")
+    assert desk.said() == [("refused", 5, "hold")]
+
+
+@pytest.mark.parametrize(
+    ("verb", "out", "refusal"),
+    [
+        ("hold", "Placed user hold on jobs: \n      71\n", None),
+        ("hold", "   Failed to place user hold on jobs: \n      job 71 already in state 'user hold'\n", None),
+        ("hold", "   Failed to place user hold on jobs: \n      job 71 is already active\n", "is already active"),
+        ("release", "   Removed user hold on jobs: \n      71\n", None),
+        ("release", "   Failed to remove user hold on jobs: \n      job 71 does not have a 'user hold'\n", None),
+        ("release", "   No jobs found.\nFailed to match any jobs\n", "Failed to match any jobs"),
+        ("hold", "", "gave no reason"),
+    ],
+)
+def test_cobalts_words_tell_what_its_exit_status_does_not(verb: str, out: str, refusal: str | None) -> None:
+    found = cobalt_told.refusal_of(verb, out)
+    assert (found is None) if refusal is None else (found is not None and refusal in found)
