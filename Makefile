@@ -4,6 +4,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+POLICY ?= default wfp balanced
+COMPRESS ?= 1.5
 
 ##@ Use
 
@@ -60,6 +62,11 @@ bench: package ## Measure what is deployed; ratios and counts go to bench/result
 .PHONY: soak
 soak: setup ## Take 5,000 jobs of 50 users through bad weather: make soak [SEED=n JOBS=n]
 	@PYTHONPATH=.:tests/unit $(BIN)/python tests/unit/soak.py $(if $(SEED),--seed $(SEED)) $(if $(JOBS),--jobs $(JOBS))
+
+.PHONY: replay
+replay: setup ## Replay a workload trace under each policy: make replay TRACE=file [POLICY=wfp COMPRESS=n]
+	@test -n "$(TRACE)" || { echo "say where a trace is: make replay TRACE=file.swf.gz (or set TRACE in the environment)"; exit 2; }
+	@$(BIN)/python -m emulators.cobalt replay "$(TRACE)" --compress $(COMPRESS) $(addprefix --policy ,$(POLICY))
 
 .PHONY: package
 package: setup ## Build what is deployed, in build/package; needs no credentials

@@ -5,9 +5,10 @@
 their role:
 
 - pure rules: ``jobs`` (data), ``life`` (states and events), ``altering`` (qalter), ``queues`` (who is
-  let in), ``policy`` (who runs), ``records`` (what is written down)
+  let in), ``scores`` and ``policy`` (who runs), ``records`` (what is written down)
 - the world: ``tasks`` and ``launcher`` (processes), ``store`` (disk), ``journal`` (logs)
 - what joins them: ``manager``
 - the outside: ``server`` and ``desk`` for the daemon, ``wire``, ``commands``, ``alterations``
   and ``filters`` for the commands, ``install``
+- traces in virtual time, by the same ``scores`` and ``policy``: ``replay``
 """

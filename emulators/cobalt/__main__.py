@@ -1,4 +1,5 @@
-"""``python -m emulators.cobalt serve``: a Cobalt on this machine until it is interrupted."""
+"""``python -m emulators.cobalt serve``: a Cobalt on this machine until it is interrupted; ``replay``: a trace in
+virtual time."""
 
 from __future__ import annotations
 
@@ -10,17 +11,19 @@ import threading
 from pathlib import Path
 
 from emulators.clock import Clock, FileClock, SystemClock
-from emulators.cobalt.policy import Drain
+from emulators.cobalt.policy import Backfill, Drain
 from emulators.cobalt.queues import Queue, parse_queue
+from emulators.cobalt.replay import command as replay
+from emulators.cobalt.scores import Policy
 from emulators.cobalt.settings import Settings
 from emulators.cobalt.simulator import CobaltSimulator
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m emulators.cobalt")
-    serve = parser.add_subparsers(dest="verb", required=True).add_parser(
-        "serve", help="run jobs on simulated nodes until interrupted"
-    )
+    verbs = parser.add_subparsers(dest="verb", required=True)
+    replay.add_options(verbs.add_parser("replay", help="replay a workload trace in virtual time"))
+    serve = verbs.add_parser("serve", help="run jobs on simulated nodes until interrupted")
     serve.add_argument("--state", type=Path, required=True, help="directory that keeps jobs over a restart")
     serve.add_argument("--nodes", type=int, required=True, help="how many nodes the machine has")
     serve.add_argument("--bin", type=Path, help="where the commands go (STATE/bin)")
@@ -43,6 +46,10 @@ def _parser() -> argparse.ArgumentParser:
         "--filter", action="append", metavar="PROGRAM", help="sees and may change each job at qsub; repeatable"
     )
     serve.add_argument("--drain", type=Drain, choices=list(Drain), default=Drain.BACKFILL)
+    serve.add_argument("--backfill", type=Backfill, choices=list(Backfill), default=Backfill.FIRST)
+    serve.add_argument(
+        "--policy", type=Policy, choices=list(Policy), default=Policy.DEFAULT, help="scores the jobs of other queues"
+    )
     return parser
 
 
@@ -60,6 +67,8 @@ def _settings(options: argparse.Namespace) -> Settings:
         prologue=options.prologue,
         epilogue=options.epilogue,
         drain=options.drain,
+        backfill=options.backfill,
+        policy=options.policy,
         queues=tuple(queues),
         filters=tuple(options.filter or ()),
     )
@@ -67,6 +76,13 @@ def _settings(options: argparse.Namespace) -> Settings:
 
 def main() -> None:
     options = _parser().parse_args()
+    if options.verb == "replay":
+        replay.run(options)
+        return
+    _serve(options)
+
+
+def _serve(options: argparse.Namespace) -> None:
     clock: Clock = FileClock(options.clock) if options.clock else SystemClock()
     simulator = CobaltSimulator(options.state, clock=clock, settings=_settings(options), bin=options.bin)
     stop = threading.Event()

@@ -14,7 +14,7 @@ from string import Template
 from typing import Any
 
 from emulators.clock import Clock
-from emulators.cobalt import altering, life, policy
+from emulators.cobalt import altering, life, policy, scores
 from emulators.cobalt.jobs import ON_NODES, Job, Spec, State, row_of
 from emulators.cobalt.journal import Journal
 from emulators.cobalt.queues import RefusalError, blocked, check_limits, check_queue, check_system
@@ -198,18 +198,45 @@ class QueueManager:
                 self._keep(replace(job, dep_failed=True))
 
     def _score(self, now: float) -> None:
-        periods = (now - self._scored_at) / policy.SCORE_PERIOD
-        self._scored_at = now
-        for job in list(self._jobs.values()):
-            if job.state is State.READY:
+        ready = [job for job in self._jobs.values() if job.state is State.READY]
+        for scored_by, jobs in self._by_policy(ready).items():
+            known = [self._scored(job) for job in jobs]
+            for job, score in zip(jobs, scores.rescored(scored_by, known, now), strict=True):
                 queue = self.queues.get(job.spec.queue)
-                gain = policy.default_gain(queue.priority if queue else 0.0) * periods
                 waits = queue is not None and blocked(job, queue, self._jobs.values())
-                self._jobs[job.jobid] = replace(job, score=job.score + gain, max_running=waits)
+                self._jobs[job.jobid] = replace(job, score=score, max_running=waits)
+        self._scored_at = now
+
+    def _scored(self, job: Job) -> scores.Scored:
+        queue = self.queues.get(job.spec.queue)
+        return scores.Scored(
+            score=job.score,
+            since=self._scored_at,
+            submitted=job.submitted,
+            walltime=job.walltime_seconds,
+            nodes=job.spec.nodes,
+            priority=queue.priority if queue else 0.0,
+        )
+
+    def _policy_of(self, job: Job) -> scores.Policy:
+        queue = self.queues.get(job.spec.queue)
+        return (queue.policy if queue else None) or self.settings.policy
+
+    def _by_policy(self, jobs: Iterable[Job]) -> dict[scores.Policy, list[Job]]:
+        found: dict[scores.Policy, list[Job]] = {}
+        for job in jobs:
+            found.setdefault(self._policy_of(job), []).append(job)
+        return found
 
     def _start_one(self, now: float) -> bool:
         jobs = self._jobs.values()
-        waiting = [_waiting(job) for job in jobs if self._may_start(job)]
+        candidates = self._by_policy(job for job in jobs if self._may_start(job))
+        waiting = [
+            _waiting(job)
+            for scored_by, theirs in candidates.items()
+            if not scores.kept_back(scored_by, candidates)
+            for job in theirs
+        ]
         busy = [
             policy.Busy(
                 nodes=job.location,
@@ -218,7 +245,8 @@ class QueueManager:
             for job in jobs
             if job.state in ON_NODES
         ]
-        start = policy.next_start(waiting, self.settings.node_names, busy, now, self.settings.drain)
+        settings = self.settings
+        start = policy.next_start(waiting, settings.node_names, busy, now, settings.drain, settings.backfill)
         if start is None:
             return False
         self._apply(life.run(self._jobs[start.jobid], start.nodes, now))

@@ -5,10 +5,11 @@ Pure. What limits how many jobs of a user *run* (``maxrunning``) does not turn a
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, fields
 
 from emulators.cobalt.jobs import ON_NODES, Job, Spec
+from emulators.cobalt.scores import Policy
 from qstage.cobalt.layout import hours_minutes
 from qstage.cobalt.rows import QueueRow
 
@@ -38,7 +39,8 @@ class RefusalError(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Queue:
-    """A queue. Times are minutes, None is no limit; ``users`` is a colon list or None for everybody.
+    """A queue. Times are minutes, None is no limit; ``users`` is a colon list or None for everybody; ``policy`` is
+    what scores its jobs, None the simulator's.
 
     States: ``running``; ``stopped`` takes jobs and starts none; ``draining`` starts jobs and takes none;
     ``dead`` does neither.
@@ -47,6 +49,7 @@ class Queue:
     name: str
     state: str = "running"
     priority: float = 0.0
+    policy: Policy | None = None
     users: str | None = None
     mintime: int | None = None
     maxtime: int | None = None
@@ -72,6 +75,10 @@ class Queue:
         )
 
 
+_READ: dict[str, Callable[[str], object]] = {"state": str, "users": str, "priority": float, "policy": Policy}
+"""How a setting is read; the others are integers."""
+
+
 def parse_queue(text: str) -> Queue:
     """Read a queue from ``name,key=value,…``. Raises ValueError for a key or a value that is none."""
     name, *pairs = text.split(",")
@@ -81,7 +88,7 @@ def parse_queue(text: str) -> Queue:
         key, _, value = pair.partition("=")
         if key not in known:
             raise ValueError(f"queue {name}: no such setting: {key}")
-        values[key] = value if key in ("state", "users") else float(value) if key == "priority" else int(value)
+        values[key] = _READ.get(key, int)(value)
     return Queue(name=name, **values)  # type: ignore[arg-type]
 
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from emulators.cobalt.policy import Drain
+from emulators.cobalt.policy import Backfill, Drain
 from emulators.cobalt.queues import Queue
+from emulators.cobalt.scores import Policy
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -15,7 +16,8 @@ class Settings:
     ``interval`` is the pause between scheduler passes when nothing happens; every event starts one at once.
     ``kill_delay`` lies between SIGTERM and SIGKILL. ``qdel_pause`` is how long qdel sleeps, one second in
     Cobalt. ``prologue`` and ``epilogue`` are how long a job stays in each of its two prologues and
-    epilogues. ``filters`` are programs that see, and may change, each job before the queue manager does.
+    epilogues. ``policy`` scores the jobs of queues that name none. ``filters`` are programs that see, and may
+    change, each job before the queue manager does.
     """
 
     nodes: int
@@ -27,6 +29,8 @@ class Settings:
     prologue: float = 0.0
     epilogue: float = 0.0
     drain: Drain = Drain.BACKFILL
+    backfill: Backfill = Backfill.FIRST
+    policy: Policy = Policy.DEFAULT
     queues: tuple[Queue, ...] = (Queue(name="default"),)
     filters: tuple[str, ...] = ()
 

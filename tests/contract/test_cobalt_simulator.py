@@ -14,6 +14,7 @@ import pytest
 
 from emulators.clock import FileClock, TurnedClock
 from emulators.cobalt.queues import Queue
+from emulators.cobalt.scores import Policy
 from emulators.cobalt.settings import Settings
 from emulators.cobalt.simulator import CobaltSimulator
 
@@ -101,6 +102,22 @@ def site(tmp_path: Path) -> Iterator[Site]:
     simulator = CobaltSimulator(tmp_path / "cobalt", clock=clock, settings=settings)
     with simulator:
         yield Site(simulator, home, clock)
+
+
+def test_live_jobs_are_started_by_the_policy_that_was_asked_for(tmp_path: Path) -> None:
+    clock = TurnedClock()
+    settings = Settings(nodes=1, first_job_id=1001, interval=0.05, policy=Policy.WFP)
+    with CobaltSimulator(tmp_path / "cobalt", clock=clock, settings=settings) as simulator:
+        site = Site(simulator, tmp_path, clock)
+        waits = site.script("wait.sh", "while [ ! -e done-$COBALT_JOBID ]; do sleep 0.02; done")
+        first, long, short = (site.submit("-n1", "-t", minutes, waits) for minutes in ("60", "100", "5"))
+        site.turn(600)  # (600 / 6000)^3 for the long one, which came first, against (600 / 300)^3
+        (tmp_path / f"done-{first}").touch()
+        site.reaches(short, "running")
+        assert site.state(long) == "queued"
+        for jobid in (short, long):
+            (tmp_path / f"done-{jobid}").touch()
+            site.gone(jobid)
 
 
 def test_a_job_runs_on_its_nodes_and_leaves_what_cobalt_leaves(site: Site) -> None:

@@ -13,10 +13,10 @@ from emulators.cobalt.policy import (
     Drain,
     Start,
     Waiting,
-    default_gain,
     expected_end,
     next_start,
 )
+from emulators.cobalt.scores import Policy, gain
 
 NODES = ("n1", "n2", "n3", "n4")
 NOW = 1000.0
@@ -79,8 +79,8 @@ def test_a_busy_node_is_never_expected_within_five_minutes() -> None:
 
 
 def test_a_score_grows_by_the_queues_priority() -> None:
-    assert default_gain(0) == pytest.approx(0.1)
-    assert default_gain(3) == pytest.approx(3.1)
+    assert gain(Policy.DEFAULT, 0) == pytest.approx(0.1)
+    assert gain(Policy.DEFAULT, 3) == pytest.approx(3.1)
 
 
 JOBS = st.lists(

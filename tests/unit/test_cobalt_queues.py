@@ -7,6 +7,7 @@ import pytest
 from emulators.cobalt import life
 from emulators.cobalt.jobs import Job, Spec
 from emulators.cobalt.queues import Queue, RefusalError, blocked, check_queue, check_system, parse_queue
+from emulators.cobalt.scores import Policy
 
 
 def spec(nodes: int = 1, walltime: int = 10, queue: str = "debug", user: str = "ada") -> Spec:
@@ -100,5 +101,8 @@ def test_a_queue_is_read_from_the_command_line() -> None:
     assert parse_queue("debug,maxtime=60,priority=2,state=stopped") == Queue(
         name="debug", maxtime=60, priority=2.0, state="stopped"
     )
+    assert parse_queue("wide,policy=wfp").policy is Policy.WFP
+    with pytest.raises(ValueError, match="best"):
+        parse_queue("wide,policy=best")
     with pytest.raises(ValueError, match="no such setting: size"):
         parse_queue("debug,size=4")
