@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -42,13 +43,17 @@ class _Bytes:
 
 @dataclass
 class Tape:
-    """The answers of one request, in the order of its calls; ``spent`` is the time inside the clients."""
+    """The answers of one request, in the order of its calls; ``spent`` is the time inside the clients.
+
+    Calls that are made at once are all of a kind, so that it does not matter which of them gets whose answer.
+    """
 
     playing: bool = False
     answers: list[tuple[int, dict[str, str], bytes]] = field(default_factory=list)
     at: int = 0
     spent: float = 0.0
-    _entered: float = 0.0
+    _entered: threading.local = field(default_factory=threading.local)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def attach(self, client: Any) -> Any:
         events = client.meta.events
@@ -62,18 +67,20 @@ class Tape:
         self.at, self.spent = 0, 0.0
 
     def _enter(self, **_: Any) -> None:
-        self._entered = time.thread_time()
+        self._entered.at = time.thread_time()
 
     def _leave(self, **_: Any) -> None:
-        self.spent += time.thread_time() - self._entered
+        with self._lock:
+            self.spent += time.thread_time() - self._entered.at
 
     def _send(self, request: Any, **_: Any) -> Any:
         if "/sqs" in request.url or "sqs." in request.url:
             return self._answer(request, 200, {}, _sent(request))
         if not self.playing:
             return None
-        status, headers, body = self.answers[self.at % len(self.answers)]
-        self.at += 1
+        with self._lock:
+            status, headers, body = self.answers[self.at % len(self.answers)]
+            self.at += 1
         return self._answer(request, status, headers, body)
 
     def _answer(self, request: Any, status: int, headers: dict[str, str], body: bytes) -> Any:

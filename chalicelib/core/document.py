@@ -253,6 +253,8 @@ class Document:
     tags: Mapping[str, str]
     values: Mapping[str, Any]
     """Every field with its default, as read: what the site is handed comes from here."""
+    size: int = 0
+    """Bytes of ``raw`` as it is stored, where they have been counted."""
 
     def targets(self, number: JobNumber, index: int) -> tuple[Location, ...]:
         """Where the outputs go, one for each ``stage_out`` item, templates filled."""

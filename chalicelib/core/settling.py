@@ -50,6 +50,11 @@ class Settled:
     words: tuple[str, ...] = ()
 
 
+def settle_all(legs: Mapping[Member, Leg]) -> Mapping[Member, Settled]:
+    """The items of a task that succeeded, skipped nothing and, of outputs, did not fall short."""
+    return {member: Settled(leg=_as(leg, LegStatus.DONE)) for member, leg in legs.items()}
+
+
 def settle_success(
     aboard: Sequence[Aboard], skips: Iterable[Skip], delivered: Mapping[Member, int] | None
 ) -> Mapping[Member, Settled]:
@@ -75,9 +80,9 @@ def _arrived(each: Aboard, skips: Sequence[Skip], delivered: Mapping[Member, int
     return Settled(leg=_as(each.leg, LegStatus.DONE))
 
 
-def falls_short(aboard: Sequence[Aboard], task: Task) -> bool:
+def falls_short(legs: Iterable[Leg], task: Task) -> bool:
     """Whether the task moved fewer files than the site counted in these outputs."""
-    return task.files_done < sum(each.leg.files or 0 for each in aboard)
+    return task.files_done < sum(leg.files or 0 for leg in legs)
 
 
 def count_delivered(aboard: Sequence[Aboard], destinations: Iterable[str]) -> Mapping[Member, int]:

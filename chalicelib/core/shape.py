@@ -19,6 +19,9 @@ Json: TypeAlias = "bool | int | float | str | list[Json] | dict[str, Json] | Non
 Schema: TypeAlias = dict[str, Any]
 
 
+_SURROGATE = re.compile(r"[\ud800-\udfff]")
+
+
 class _Absent:
     """Marks a field that was not given, where None would be a value."""
 
@@ -68,7 +71,7 @@ class Text:
             )
         if "\0" in value:
             return _bad(faults, pointer, "must not contain a NUL character")
-        if any("\ud800" <= c <= "\udfff" for c in value):
+        if not value.isascii() and _SURROGATE.search(value):
             return _bad(faults, pointer, "must be Unicode text; it has half of a surrogate pair")
         if self.pattern is not None and re.fullmatch(self.pattern, value) is None:
             return _bad(faults, pointer, self.says or f"must match {self.pattern}")

@@ -128,6 +128,14 @@ class Shelf:
         self.jobs.update({ref.number: job for ref, job in self.jobs_port.get_many(missing).items()})
         self.void(live)
 
+    def load_claimed(self, batch: BatchId, numbers: Sequence[JobNumber], live: frozenset[BatchId]) -> None:
+        """Read the jobs of a batch that are not here yet. One in which its claim is seen is changed on the condition
+        of what was seen, so a cheap read will do; that it has none is believed only of a strong one."""
+        missing = [self.ref(number) for number in numbers if number not in self.jobs]
+        found = self.jobs_port.get_many(missing, strong=False)
+        self.jobs.update({ref.number: job for ref, job in found.items() if batch in job.moving_in()})
+        self.load(numbers, live)
+
     def admit(self, jobs: Iterable[Job], live: frozenset[BatchId]) -> None:
         """Take in jobs that were read elsewhere; a claim by a batch that the desk does not name is void."""
         self.jobs.update({job.ref.number: job for job in jobs})

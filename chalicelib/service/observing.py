@@ -31,6 +31,7 @@ from chalicelib.core.settling import (
     lacks_login,
     out_of_space,
     proven,
+    settle_all,
     settle_failure,
     settle_success,
 )
@@ -181,15 +182,14 @@ def _settle(turn: Turn, token: AccessToken, live: LiveBatch, task: Task) -> None
     """Settle every job of an ended task, and only then take the batch off the desk."""
     _go_on(turn, live)
     batch = _frozen(turn, live)
-    turn.shelf.load(batch.numbers(), turn.board.live())
-    aboard = _aboard(turn, batch)
+    turn.shelf.load_claimed(batch.id, batch.numbers(), turn.board.live())
     results: dict[JobNumber, dict[int, Settled]] = defaultdict(dict)
     told = _told(turn, token, live, task)
     if words := lacks_login(task, told, live.canceling):
         _note_login(turn, live.route, LoginReason.SESSION, words)
     full = _full(turn, live, task, told)
     waits = None if full is None else () if full.since < turn.clock.now() else (full.words,)
-    for member, settled in _results(turn, token, live, task, batch, aboard, told, full).items():
+    for member, settled in _results(turn, token, live, task, batch, told, full).items():
         results[member.number][member.item] = settled
     for some in in_turns(batch.numbers()):
         turn.check_time()
@@ -238,19 +238,21 @@ def _results(
     live: LiveBatch,
     task: Task,
     batch: Batch,
-    aboard: list[Aboard],
     told: Sequence[TaskEvent],
     full: NoSpace | None,
 ) -> Mapping[Member, Settled]:
+    legs = _legs(turn, batch)
+    proves = live.route.stage is Stage.STAGE_OUT and not batch.careful
+    short = proves and falls_short(legs.values(), task)
+    if task.status is TaskStatus.SUCCEEDED and not task.skipped and not short:
+        return settle_all(legs)  # no document has to be read for that
+    aboard = _aboard(turn, batch, legs)
     if task.status is TaskStatus.FAILED:
         patient = full is None or turn.clock.now() - full.since < LONGEST_PATIENCE
         arrived = proven(aboard, _moved(turn, token, live, task)) if len(aboard) > 1 else frozenset[Member]()
         return settle_failure(aboard, task, told, live.canceling, arrived=arrived, patient=patient)
     skips = turn.tasks.skipped(token, task.id) if task.skipped else ()
-    delivered = None
-    proves = live.route.stage is Stage.STAGE_OUT and not batch.careful
-    if proves and falls_short(aboard, task):
-        delivered = count_delivered(aboard, turn.tasks.delivered(token, task.id))
+    delivered = count_delivered(aboard, turn.tasks.delivered(token, task.id)) if short else None
     return settle_success(aboard, skips, delivered)
 
 
@@ -282,20 +284,23 @@ def _settling(live: LiveBatch, task: Task, own: Mapping[int, Settled], waits: tu
     return Step(event=LegsSettled(batch=live.batch, legs=legs, task=task.id, waiting=waiting), detail=detail)
 
 
-def _aboard(turn: Turn, batch: Batch) -> list[Aboard]:
+def _legs(turn: Turn, batch: Batch) -> Mapping[Member, Leg]:
     """Every item of the batch, those that a crashed settling had done among them.
 
     A task is judged whole: without its culprit or its short item, blame would fall on those that are left. The
     verdict on an item that has been settled is ignored by its job.
     """
+    jobs = turn.shelf.jobs
+    legs = {(number, leg.item): leg for number in batch.numbers() for leg in jobs[number].legs}
+    return {member: legs.get((member.number, member.item), Leg(item=member.item)) for member in batch.members}
+
+
+def _aboard(turn: Turn, batch: Batch, legs: Mapping[Member, Leg]) -> list[Aboard]:
     found = []
     for move in turn.shelf.movements(batch):
-        member = move.member
-        legs = turn.shelf.jobs[member.number].legs
-        leg = next((leg for leg in legs if leg.item == member.item), Leg(item=member.item))
-        document = turn.shelf.documents[(member.number, member.revision)]
+        document = turn.shelf.documents[(move.member.number, move.member.revision)]
         items = document.stage_in if batch.route.stage is Stage.STAGE_IN else document.stage_out
-        found.append(Aboard(leg=leg, movement=move, optional=items[member.item].optional))
+        found.append(Aboard(leg=legs[move.member], movement=move, optional=items[move.member.item].optional))
     return found
 
 

@@ -39,7 +39,6 @@ from chalicelib.core.posting import (
     IN_FLIGHT,
     body_digest,
     contested,
-    document_size,
     first_status,
     key_digest,
     read_documents,
@@ -103,7 +102,7 @@ class PostJobs:
         sites = self._check_sites(caller, documents, many=isinstance(raw, dict) and "jobs" in raw)
         parents = self._check_parents(caller, documents, many=isinstance(raw, dict) and "jobs" in raw)
         now = self.clock.now()
-        adds = Holding(jobs=len(documents), bytes=sum(document_size(document.raw) for document in documents))
+        adds = Holding(jobs=len(documents), bytes=sum(document.size for document in documents))
         asked = Asked(raw=raw, documents=documents, sites=[site for site in sites.values() if site], adds=adds)
         posting, mine = self._begin(caller, asked, key, now)
         answer = tuple((number, doc.name) for number, doc in zip(posting.numbers, documents, strict=True))
@@ -118,7 +117,7 @@ class PostJobs:
             raise InFlight
         edges = [(parent.number, job.ref.number) for job, _ in rows for parent in job.parents]
         note_dependants(self.dependants, self.jobs, self.clock, parents, edges)
-        self.postings.put_rows(rows)
+        self.postings.put_rows(rows, first=mine)
         for job, document in zip((job for job, _ in rows), documents, strict=True):
             note_targets(self.jobs, self.postings, job, document, now, company=posting.numbers)
         self._commit(posting, adds)

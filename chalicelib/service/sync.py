@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import logging
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence, Set
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence, Set
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from chalicelib.core.document import Document, read_document
@@ -19,7 +19,6 @@ from chalicelib.core.events import Leased
 from chalicelib.core.ids import JobNumber, JobRef, SiteId, UserId
 from chalicelib.core.job import Job, State
 from chalicelib.core.keys import Caller, site_scope
-from chalicelib.core.lifecycle import IllegalTransition
 from chalicelib.core.orders import Order
 from chalicelib.core.ports.bell import Bell
 from chalicelib.core.ports.clock import Clock
@@ -28,10 +27,11 @@ from chalicelib.core.ports.jobs import Jobs, SiteQueue
 from chalicelib.core.ports.places import Sites
 from chalicelib.core.site_queue import Kind, leasable, leased, site_due
 from chalicelib.core.sites import LEASE, Site
-from chalicelib.core.sync import AgentReport, SyncRequest, detail_of, event_of
+from chalicelib.core.sync import AgentReport, SyncRequest
 from chalicelib.service import fresh
-from chalicelib.service.changing import Step, change_many, walk
+from chalicelib.service.changing import Step, change_many
 from chalicelib.service.doors import Doors
+from chalicelib.service.readings import Answer, Reading, read_reports
 
 log = logging.getLogger(__name__)
 
@@ -54,15 +54,6 @@ WRITTEN_WITHIN = timedelta(seconds=60)
 
 ENDED = frozenset({State.STAGE_OUT, State.FAILED})
 """What an ended job is for the planner to go on with."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Answer:
-    """What became of one report: recorded, stale, unknown or refused."""
-
-    report: AgentReport
-    result: str
-    detail: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,8 +113,11 @@ class Syncing:
         site = self._occupy(name, request, now)
         answers = self._take(site, request.reports, now)
         self._renew(site, request, now)
-        commands = self._commands(site)
-        leases = self._lease(site, request, now)
+        held = {ref for ref, _ in request.holding}
+        wanted = request.take + len(held) if request.take else 0
+        due = self.queue.due(site.id, commands=MOST_COMMANDS, leases=wanted)
+        commands = self._commands(site, due.commanded)
+        leases = self._lease(site, self._next(site, due.leasable, request.take, held, now), now)
         busy = bool(leases or commands or request.holding or answers)
         return Synced(
             site=site,
@@ -150,38 +144,40 @@ class Syncing:
         return site
 
     def _take(self, site: Site, reports: Sequence[AgentReport], now: datetime) -> list[Answer]:
-        """Record the reports, those of a job in one write. One that is bad by itself never keeps back the others.
+        """Record the reports, those of a job in one write.
 
         The order is that of an announced fact (``core.desk``): their users' desks are told which jobs may end, the
         statuses are written one by one, and the bell rings. An agent that gets no answer reports again.
         """
-        found = self.jobs.get_many(list(dict.fromkeys(report.ref for report in reports if report.ref is not None)))
-        jobs = {ref: job for ref, job in found.items() if job.site == site.id and job.posted is None}
-        documents = self._documents(
-            [jobs[report.ref] for report in reports if report.event == "exited" and report.ref in jobs]
-        )
-        good: dict[JobRef, list[AgentReport]] = defaultdict(list)
-        after: dict[JobRef, Job] = {}
-        answers = []
+        told: dict[JobRef, list[AgentReport]] = defaultdict(list)
         for report in reports:
-            job = None if report.ref is None else jobs.get(report.ref)
-            answer = _answer(report, after.get(job.ref, job) if job is not None else None)
-            if answer.result == "recorded" and job is not None:
-                try:
-                    after[job.ref] = _recorded(after.get(job.ref, job), report, documents.get(job.ref), now)[1]
-                    good[job.ref].append(report)
-                except IllegalTransition as bug:
-                    # Not log.exception: the cause tells the whole story of the job, the stack would add only this file.
-                    log.error("report refused", extra={"fields": {"site": site.id, "cause": str(bug)}})  # noqa: TRY400
-                    answer = replace(answer, result="refused", detail=f"{report.event} cannot follow {job.state}")
-            answers.append(answer)
-        ended = [ref for ref, job in after.items() if job is not jobs[ref] and _is_news(job)]
-        users = self._announce(ended, now)
-        wanted = [(jobs[ref], _deciding(told, documents.get(ref), now)) for ref, told in good.items()]
-        change_many(self.jobs, wanted, now, settle=False)
+            if report.ref is not None:
+                told[report.ref].append(report)
+        readings = self._read_reports(site, told, now, strong=False)
+        # What changes is written on the condition of what was read. That a report changes nothing, or cannot be, is
+        # believed only of a strong read.
+        unsure = {ref: told[ref] for ref in told if ref not in readings or not readings[ref].changes}
+        if unsure:
+            readings |= self._read_reports(site, unsure, now, strong=True)
+        for reading in readings.values():
+            for bug in reading.bugs:
+                log.error("report refused", extra={"fields": {"site": site.id, "cause": str(bug)}})
+        changing = [reading for reading in readings.values() if reading.after is not reading.job]
+        users = self._announce([reading.job.ref for reading in changing if _is_news(reading.after)], now)
+        change_many(self.jobs, [(reading.job, reading.deciding(now)) for reading in changing], now, settle=False)
         for user in users:
             self.bell.ring(user)
-        return answers
+        answered = {id(answer.report): answer for reading in readings.values() for answer in reading.answers}
+        return [answered.get(id(report)) or Answer(report=report, result="unknown") for report in reports]
+
+    def _read_reports(
+        self, site: Site, told: Mapping[JobRef, Sequence[AgentReport]], now: datetime, *, strong: bool
+    ) -> dict[JobRef, Reading]:
+        """What the reports mean for those of these jobs that are the site's."""
+        found = self.jobs.get_many(list(told), strong=strong)
+        jobs = [job for job in found.values() if job.site == site.id and job.posted is None]
+        documents = self._documents([job for job in jobs if any(each.event == "exited" for each in told[job.ref])])
+        return {job.ref: read_reports(job, told[job.ref], documents.get(job.ref), now) for job in jobs}
 
     def _announce(self, ended: Sequence[JobRef], now: datetime) -> list[UserId]:
         """Tell the planners which jobs are about to end; returns their users."""
@@ -205,9 +201,11 @@ class Syncing:
         ]
         change_many(self.jobs, [(job, lambda current: _prolong(current, now)) for job in late], now, settle=False)
 
-    def _commands(self, site: Site) -> list[Command]:
-        refs = self.queue.commanded(site.id, MOST_COMMANDS)
-        found = self.jobs.get_many(list(refs))
+    def _commands(self, site: Site, refs: Sequence[JobRef]) -> list[Command]:
+        # A status that has been replaced since repeats a command, which an agent may be told any number of times; but
+        # an order to the scheduler may have been followed by its opposite.
+        found = dict(self.jobs.get_many(refs, strong=False))
+        found |= self.jobs.get_many([ref for ref, job in found.items() if job.orders])
         jobs = [found[ref] for ref in refs if ref in found and _commanded(found[ref])]
         documents = self._documents([job for job in jobs if job.state is State.COMPLETED])
         return [each for job in jobs for each in self._of_job(site, job, documents.get(job.ref))]
@@ -229,14 +227,15 @@ class Syncing:
         paths = cleanup if isinstance(cleanup, tuple) else None
         return Command(job=job, word="cleanup", directory=directory, paths=paths)
 
-    def _lease(self, site: Site, request: SyncRequest, now: datetime) -> list[Lease]:
+    def _lease(self, site: Site, refs: Sequence[JobRef], now: datetime) -> list[Lease]:
         """Lease jobs, each by a conditional write, so that two calls never get the same.
 
         A site has one agent. A job that is leased, and that this agent does not say it holds, was in an answer
         that got lost: it is given again under the same epoch.
         """
-        held = {ref for ref, _ in request.holding}
-        found = self.jobs.get_many(self._next(site, request.take, held, now) if request.take else ())
+        found = dict(self.jobs.get_many(refs, strong=False))
+        # A new lease is written on the condition of what was read; one that is given again is not written.
+        found |= self.jobs.get_many([ref for ref, job in found.items() if not leasable(job, now)])
 
         def decide(current: Job) -> tuple[Step, ...]:
             wanted = leasable(current, now)
@@ -249,9 +248,13 @@ class Syncing:
             log.info("job leased", extra={"fields": {"site": site.id, "job": str(job.ref), "epoch": job.epoch}})
         return [Lease(job=job, document=documents[job.ref]) for job in taken]
 
-    def _next(self, site: Site, take: int, held: Set[JobRef], now: datetime) -> Sequence[JobRef]:
-        """The next ``take`` jobs that the site may be given. Those of users who do not meet its demands are passed
-        over, so that they keep nobody waiting; each user's profile is read once."""
+    def _next(
+        self, site: Site, refs: Sequence[JobRef], take: int, held: Set[JobRef], now: datetime
+    ) -> Sequence[JobRef]:
+        """The next ``take`` jobs that the site may be given, of the oldest and those behind them. Those of users who
+        do not meet its demands are passed over, so that they keep nobody waiting; each user's profile is read once."""
+        if not site.demands.sign_in:
+            return [ref for ref in refs if ref not in held][:take]
         serves: dict[UserId, bool] = {}
 
         def fits(ref: JobRef) -> bool:
@@ -259,21 +262,15 @@ class Syncing:
                 serves[ref.user] = self.doors.serves(ref.user, site, now)
             return serves.get(ref.user, False)
 
-        good: Sequence[JobRef] = ()
-        for limit in (take, LOOK_AHEAD):
-            refs = self.queue.leasable(site.id, limit + len(held))
-            free = [ref for ref in refs if ref not in held]
-            good = [ref for ref in free if fits(ref)][:take] if site.demands.sign_in else free[:take]
-            if len(good) == take or len(refs) < limit + len(held) or not site.demands.sign_in:
-                break
+        good = [ref for ref in refs if ref not in held and fits(ref)][:take]
+        if len(good) < take <= len(refs) - len(held):
+            ahead = self.queue.due(site.id, commands=0, leases=LOOK_AHEAD + len(held)).leasable
+            good = [ref for ref in ahead if ref not in held and fits(ref)][:take]
         return good
 
     def _documents(self, jobs: Sequence[Job]) -> Mapping[JobRef, Document]:
         found = self.jobs.documents([(job.ref, job.revision) for job in jobs]) if jobs else {}
         return {ref: read_document(dict(raw)) for ref, raw in found.items()}
-
-
-Deciding = Callable[[Job], tuple[Step, ...]]
 
 
 def _is_news(job: Job) -> bool:
@@ -284,39 +281,6 @@ def _is_news(job: Job) -> bool:
 def _occupied_by(site: Site, instance: str, until: datetime) -> bool:
     """Whether the site is this agent's until then at least: to say so again would be a write for nothing."""
     return site.agent == instance and site.agent_until is not None and site.agent_until >= until
-
-
-def _answer(report: AgentReport, job: Job | None) -> Answer:
-    """What becomes of a report about this job, if its event can follow."""
-    if job is None:
-        return Answer(report=report, result="unknown")
-    if report.epoch != job.epoch:
-        return Answer(report=report, result="stale", detail=f"the job's lease is now of epoch {job.epoch}")
-    return Answer(report=report, result="recorded")
-
-
-def _recorded(job: Job, report: AgentReport, document: Document | None, now: datetime) -> tuple[tuple[Step, ...], Job]:
-    """What the report means for a job, and the job after it.
-
-    :raises IllegalTransition: it cannot follow.
-    """
-    if report.epoch != job.epoch:  # what it tells of has been leased or tried again since
-        return (), job
-    steps = (Step(event=event_of(report, job, document), detail=detail_of(report)),)
-    return steps, walk(job, steps, now, settle=False)[0]
-
-
-def _deciding(reports: Sequence[AgentReport], document: Document | None, now: datetime) -> Deciding:
-    """Reads these reports of one job against what it has become."""
-
-    def decide(current: Job) -> tuple[Step, ...]:
-        steps: tuple[Step, ...] = ()
-        for report in reports:
-            more, current = _recorded(current, report, document, now)
-            steps += more
-        return steps
-
-    return decide
 
 
 def _leasable(job: Job) -> bool:

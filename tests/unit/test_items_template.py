@@ -32,7 +32,7 @@ def test_the_keys_are_those_that_the_stores_write() -> None:
         "PlacesTable": ("kind", "id"),
     }
     assert indexes("JobsTable") == {
-        "wake": (("wake_shard", "wake_at"), "KEYS_ONLY"),
+        "wake": (("wake_shard", "wake_due"), "KEYS_ONLY"),
         "site": (("site_bucket", "site_due"), "KEYS_ONLY"),
     }
     assert indexes("TokensTable") == {token_table.INDEX: (("renew_shard", "renew_at"), "KEYS_ONLY")}

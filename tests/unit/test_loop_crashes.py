@@ -28,7 +28,7 @@ Ends = Mapping[int, Collection[State]]
 READS = frozenset(
     {
         *("desks.read", "desks.inbox", "batches.get", "jobs.get", "jobs.get_many", "jobs.documents"),
-        *("queue.leasable", "queue.commanded", "access.access_token"),
+        *("queue.due", "access.access_token"),
         *("globus.look", "globus.find", "globus.skipped", "globus.delivered", "globus.errors"),
     }
 )
@@ -106,7 +106,7 @@ class Scenario:
         answered: list[JobNumber] = []
         while not answered:
             trip.survive(lambda: answered.extend(house.post(*self.documents, key="again")))
-            house.clock.turn(seconds=40)
+            house.clock.turn(seconds=50)
         trip.armed = False
 
 

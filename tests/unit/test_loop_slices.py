@@ -42,9 +42,9 @@ class _Counting:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._jobs, name)
 
-    def get_many(self, refs: Any) -> Any:
+    def get_many(self, refs: Any, **how: Any) -> Any:
         self._meter.read.append(len(refs))
-        return self._jobs.get_many(refs)
+        return self._jobs.get_many(refs, **how)
 
 
 def post(house: House, count: int, **fields: Any) -> list[JobNumber]:

@@ -78,7 +78,7 @@ def test_a_post_cut_off_anywhere_is_completed_by_its_repeat_with_the_same_number
     committed = len(house.committed())
     assert committed in (0, 3), "a request is whole or nothing"
     before = [posting.numbers for posting in house.rows.postings.values()]
-    house.clock.turn(seconds=31)
+    house.clock.turn(seconds=46)
     numbers = house.post(*THREE, key="k")
     assert not before or tuple(numbers) == before[0]
     assert len(numbers) == 3
@@ -214,7 +214,7 @@ def test_a_place_is_free_when_the_request_that_noted_it_died_and_its_time_is_ove
     live(house)
     with pytest.raises(Conflict):
         house.post(to_place("/shared/"))
-    house.clock.turn(seconds=31)
+    house.clock.turn(seconds=46)
     house.post(to_place("/shared/"))
     with pytest.raises(Conflict):
         house.post(to_place("/shared/"), key="dead")

@@ -148,7 +148,7 @@ def test_rows_of_a_post_that_was_never_committed_count_for_nothing_once_it_is_ov
         house.post(a_document("a"), a_document("b"), key="k")
     house.gate = lambda call, moment: None
     house.post(a_document("c"), a_document("d"))
-    house.clock.turn(seconds=31)
+    house.clock.turn(seconds=46)
     with pytest.raises(TooMany, match="You have 2 live jobs"):
         house.post(a_document("e"))
     end(house, 1003, 1004)

@@ -13,7 +13,7 @@ with its reason. All reads are strongly consistent but those of the two indexes;
              B#<id>                       a frozen batch                              batches
              P#<key>                      a posting                                   postings
              O#<digest>                   which job writes to an output's target      postings
-      wake   wake_shard (S) + wake_at (N)        sparse: desks that want a look
+      wake   wake_shard (S) + wake_due (N)       sparse: desks that want a look
       site   site_bucket (S) + site_due (S)      sparse: jobs that a site has to do with (core.site_queue)
     places   kind (S) + id (S)            a site, or what is known of a collection    places
 

@@ -1,6 +1,6 @@
 """How desks, inbox items and batches look as items. The one place that knows their attributes.
 
-DESK       v · seq · wake_at, wake_shard (both or neither: the keys of the index ``wake``) · next_number
+DESK       v · seq · next_number · wake_at; with it wake_due and wake_shard, the keys of the index ``wake``
            live_jobs · live_bytes · counted_at · first_live: the tally of ``core.holdings``
            plan (JSON) · plan_version; what a desk does not have yet has its first value
 I#<id>     v · nums · login · logout · until · stage · routes (JSON)
@@ -30,13 +30,14 @@ from chalicelib.adapters.dynamodb.expressions import Piece
 from chalicelib.adapters.dynamodb.plain import to_plain, to_record
 from chalicelib.adapters.dynamodb.table import Table, Write
 from chalicelib.core.batch import Batch, Member
-from chalicelib.core.desk import Desk, InboxItem, Plan, Route
+from chalicelib.core.desk import Desk, InboxItem, Plan, Route, found_from
 from chalicelib.core.holdings import Caps, Holding, Tally
 from chalicelib.core.ids import FIRST_NUMBER, BatchId, JobNumber, SubmissionId, UserId
 from chalicelib.core.job import Stage
 from chalicelib.core.shards import wake_shard
 
 INBOX = "I#"
+WAKE = "#wake_at = :wake_at, #wake_due = :wake_due, #wake_shard = :wake_shard"
 
 
 def desk_key(user: UserId) -> dict[str, Any]:
@@ -62,8 +63,8 @@ def shard_name(shard: int) -> str:
 
 
 def wake_values(user: UserId, at: datetime) -> dict[str, Any]:
-    """The values of the index keys."""
-    return {"wake_at": micros(at), "wake_shard": shard_name(wake_shard(user))}
+    """When to look again, and the index keys by which the sweep finds it."""
+    return {"wake_at": micros(at), "wake_due": micros(found_from(at)), "wake_shard": shard_name(wake_shard(user))}
 
 
 def plan_values(plan: Plan) -> dict[str, Any]:
@@ -94,7 +95,7 @@ def record_jobs(table: Table, user: UserId, fact: InboxItem, now: datetime, adds
 
 def _wake(user: UserId, now: datetime) -> Piece:
     return Piece(
-        "SET #wake_at = :wake_at, #wake_shard = :wake_shard, #v = :v ADD #seq :one",
+        f"SET {WAKE}, #v = :v ADD #seq :one",
         {**wake_values(user, now), "v": SCHEMA, "one": 1},
     )
 

@@ -33,9 +33,9 @@ class DeskTable:
     def close(self, user: UserId, plan: Plan, *, was: int, seq: int | None, wake_at: datetime | None) -> bool:
         text, values = "SET #plan = :plan, #plan_version = :plan_version", desk_items.plan_values(plan)
         if wake_at is None:
-            text += " REMOVE #wake_at, #wake_shard"
+            text += " REMOVE #wake_at, #wake_due, #wake_shard"
         else:
-            text += ", #wake_at = :wake_at, #wake_shard = :wake_shard"
+            text += f", {desk_items.WAKE}"
             values |= desk_items.wake_values(user, wake_at)
         conditions = [_planner_is_the_same(was)]
         if seq is not None:
@@ -56,7 +56,7 @@ class DeskTable:
 
     def due(self, shard: int, now: datetime, limit: int) -> Sequence[UserId]:
         within = Piece(
-            "#wake_shard = :shard AND #wake_at <= :now",
+            "#wake_shard = :shard AND #wake_due <= :now",
             {"shard": desk_items.shard_name(shard), "now": micros(now)},
         )
         found = islice(self._table.query(within, index="wake", page=limit), limit)

@@ -77,9 +77,12 @@ def number_of(sk: str) -> JobNumber:
     return JobNumber(int(sk.split("#", 2)[1]))
 
 
+_encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+
+
 def json_text(value: Mapping[str, Any] | list[Any]) -> str:
     """JSON in as few bytes as it has: not escaped, or a document of the largest size would not fit an item."""
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    return _encode(value)
 
 
 def write_numbers(numbers: Iterable[int]) -> str:

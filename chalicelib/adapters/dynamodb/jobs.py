@@ -18,7 +18,7 @@ from chalicelib.core.ids import JobNumber, JobRef, SiteId, UserId
 from chalicelib.core.job import Job
 from chalicelib.core.listing import read_marker, turn_page
 from chalicelib.core.ports.clock import Clock
-from chalicelib.core.ports.jobs import Page, Save, Tale, Wanted
+from chalicelib.core.ports.jobs import Page, Save, SiteDue, Tale, Wanted
 from chalicelib.core.shards import SITE_SHARDS
 from chalicelib.core.site_queue import Kind
 
@@ -36,9 +36,9 @@ class JobTable:
         found = self._table.get(job_items.status_key(ref))
         return None if found is None else job_items.read_job(found, self._clock.now())
 
-    def get_many(self, refs: Sequence[JobRef]) -> Mapping[JobRef, Job]:
+    def get_many(self, refs: Sequence[JobRef], *, strong: bool = True) -> Mapping[JobRef, Job]:
         now = self._clock.now()
-        items = self._table.get_many([job_items.status_key(ref) for ref in refs])
+        items = self._table.get_many([job_items.status_key(ref) for ref in refs], strong=strong)
         found = (job_items.read_job(item, now) for item in items)
         return {job.ref: job for job in found if job is not None}
 
@@ -129,25 +129,42 @@ class DependantTable:
 
 
 class SiteQueueIndex:
-    """``core.ports.jobs.SiteQueue`` in DynamoDB: one query for each shard of the site, merged by time."""
+    """``core.ports.jobs.SiteQueue`` in DynamoDB: one query for each shard of the site, merged by time.
+
+    Rows of commands stand before those of leases, so that one query sees both.
+    """
 
     def __init__(self, table: Table) -> None:
         self._table = table
 
-    def leasable(self, site: SiteId, limit: int) -> Sequence[JobRef]:
-        return self._due(site, limit, f"{Kind.LEASE}#", f"{Kind.LEASE}#~")
+    def due(self, site: SiteId, *, commands: int, leases: int) -> SiteDue:
+        buckets = [job_items.site_bucket(site, shard) for shard in range(SITE_SHARDS)]
+        commanded, leasable = zip(*(self._shard(bucket, commands, leases) for bucket in buckets), strict=True)
+        return SiteDue(commanded=_earliest(commanded, commands), leasable=_earliest(leasable, leases))
 
-    def commanded(self, site: SiteId, limit: int) -> Sequence[JobRef]:
-        return self._due(site, limit, f"{Kind.COMMAND}#", f"{Kind.COMMAND}#~")
+    def _shard(self, bucket: str, commands: int, leases: int) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+        first, last = Kind.COMMAND if commands else Kind.LEASE, Kind.LEASE if leases else Kind.COMMAND
+        commanded: list[dict[str, Any]] = []
+        leasable: list[dict[str, Any]] = []
+        for item in self._rows(bucket, first, last, page=leases or commands):
+            is_command = item["site_due"].startswith(Kind.COMMAND)
+            (commanded if is_command else leasable).append(item)
+            if is_command and len(commanded) == commands:
+                # However many commands nobody carries out, they keep no job from being leased.
+                leasable = list(islice(self._rows(bucket, last, last, page=leases), leases)) if leases else []
+                break
+            if len(leasable) == leases and not is_command:
+                break
+        return commanded, leasable
 
-    def _due(self, site: SiteId, limit: int, first: str, last: str) -> Sequence[JobRef]:
-        shards = [self._shard(job_items.site_bucket(site, shard), limit, first, last) for shard in range(SITE_SHARDS)]
-        merged = heapq.merge(*shards, key=lambda item: str(item["site_due"]))
-        return [job_items.ref_of(item) for item in islice(merged, limit)]
-
-    def _shard(self, bucket: str, limit: int, first: str, last: str) -> Iterator[dict[str, Any]]:
+    def _rows(self, bucket: str, first: Kind, last: Kind, page: int) -> Iterator[dict[str, Any]]:
         within = Piece(
             "#site_bucket = :bucket AND #site_due BETWEEN :first AND :last",
-            {"bucket": bucket, "first": first, "last": last},
+            {"bucket": bucket, "first": f"{first}#", "last": f"{last}#~"},
         )
-        return islice(self._table.query(within, index="site", page=limit), limit)
+        return self._table.query(within, index="site", page=page)
+
+
+def _earliest(shards: Sequence[Sequence[dict[str, Any]]], limit: int) -> Sequence[JobRef]:
+    merged = heapq.merge(*shards, key=lambda item: str(item["site_due"]))
+    return [job_items.ref_of(item) for item in islice(merged, limit)]

@@ -12,6 +12,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, TypeVar
 
 from chalicelib.adapters.attributes import from_item, to_item
@@ -162,15 +163,15 @@ class Table:
 
         What one of them raises is raised, once all have ended or were not begun.
         """
-        if len(calls) == 1:
-            return [calls[0]()]
+        if len(calls) < 2:
+            return [call() for call in calls]
         from concurrent.futures import ThreadPoolExecutor
 
-        with ThreadPoolExecutor(min(_AT_ONCE, len(calls) or 1)) as pool:
+        with ThreadPoolExecutor(min(_AT_ONCE, len(calls))) as pool:
             return list(pool.map(lambda call: call(), calls))
 
     def fill(self, items: Sequence[Values]) -> None:
-        """Put items whatever was there: for those that nobody ever writes with another content."""
+        """Put items whatever was there: for those that nobody else writes with another content."""
         self._batch([{"PutRequest": {"Item": to_item(item)}} for item in items])
 
     def remove(self, keys: Sequence[Values]) -> None:
@@ -178,12 +179,14 @@ class Table:
         self._batch([{"DeleteRequest": {"Key": to_item(key)}} for key in keys])
 
     def _batch(self, requests: Sequence[Any]) -> None:
-        for chunk in _chunks(requests, _MOST_BATCHED):
-            left: Any = {self._name: chunk}
-            for _ in self._attempts("BatchWriteItem"):
-                left = self._call("batch_write_item", RequestItems=left).get("UnprocessedItems")
-                if not left:
-                    break
+        self.at_once([partial(self._write_batch, chunk) for chunk in _chunks(requests, _MOST_BATCHED)])
+
+    def _write_batch(self, requests: Sequence[Any]) -> None:
+        left: Any = {self._name: requests}
+        for _ in self._attempts("BatchWriteItem"):
+            left = self._call("batch_write_item", RequestItems=left).get("UnprocessedItems")
+            if not left:
+                return
 
     def _call(self, call: str, fresh: Callable[[], dict[str, Any]] = dict, **request: Any) -> Any:
         """The one door to DynamoDB; ``fresh`` makes what each attempt needs anew."""

@@ -15,7 +15,7 @@ from chalicelib.core.ids import JobNumber, JobRef, SiteId, UserId
 from chalicelib.core.job import Job
 from chalicelib.core.listing import read_marker, turn_page
 from chalicelib.core.ports.clock import Clock
-from chalicelib.core.ports.jobs import Commit, Page, Posting, Save, Taken, Tale, Wanted
+from chalicelib.core.ports.jobs import Commit, Page, Posting, Save, SiteDue, Taken, Tale, Wanted
 from chalicelib.core.site_queue import Kind
 
 RETENTION = timedelta(days=180)
@@ -32,9 +32,11 @@ class MemoryJobs:
             row = self._rows.jobs.get(ref)
         return None if row is None else self._alive(row)
 
-    def get_many(self, refs: Sequence[JobRef]) -> Mapping[JobRef, Job]:
-        found = ((ref, self.get(ref)) for ref in refs)
-        return {ref: job for ref, job in found if job is not None}
+    def get_many(self, refs: Sequence[JobRef], *, strong: bool = True) -> Mapping[JobRef, Job]:
+        with self._rows.lock:
+            rows = [self._rows.jobs.get(ref) if strong else self._rows.lately(ref) for ref in refs]
+        alive = (self._alive(row) for row in rows if row is not None)
+        return {job.ref: job for job in alive if job is not None}
 
     def documents(self, wanted: Sequence[tuple[JobRef, int]]) -> Mapping[JobRef, Mapping[str, Any]]:
         with self._rows.lock:
@@ -132,7 +134,7 @@ class MemoryPostings:
         with self._rows.lock:
             return self._rows.postings.get((user, key))
 
-    def put_rows(self, rows: Sequence[tuple[Job, Mapping[str, Any]]]) -> None:
+    def put_rows(self, rows: Sequence[tuple[Job, Mapping[str, Any]]], *, first: bool = False) -> None:
         for job, document in rows:
             with self._rows.writing():
                 self._rows.documents.setdefault((job.ref, job.revision), json.dumps(dict(document)))
@@ -175,12 +177,10 @@ class MemorySiteQueue:
     def __init__(self, rows: MemoryRows) -> None:
         self._rows = rows
 
-    def leasable(self, site: SiteId, limit: int) -> Sequence[JobRef]:
+    def due(self, site: SiteId, *, commands: int, leases: int) -> SiteDue:
         with self._rows.lock:
-            entries = self._rows.site_queue.read(self._rows.writes, (site, Kind.LEASE))
-        return [ref for _, ref in entries][:limit]
-
-    def commanded(self, site: SiteId, limit: int) -> Sequence[JobRef]:
-        with self._rows.lock:
-            entries = self._rows.site_queue.read(self._rows.writes, (site, Kind.COMMAND))
-        return [ref for _, ref in entries][:limit]
+            commanded = self._rows.site_queue.read(self._rows.writes, (site, Kind.COMMAND))
+            leasable = self._rows.site_queue.read(self._rows.writes, (site, Kind.LEASE))
+        return SiteDue(
+            commanded=[ref for _, ref in commanded][:commands], leasable=[ref for _, ref in leasable][:leases]
+        )

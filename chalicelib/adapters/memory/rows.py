@@ -1,4 +1,4 @@
-"""The rows that all stores in memory share, behind one lock, and the two indexes that may lag.
+"""The rows that all stores in memory share, behind one lock, with indexes and weak reads that may lag.
 
 A store takes ``writing()`` around what would be one write or one transaction; it changes nothing unless its
 conditions hold, so that all of a write takes place or none of it.
@@ -16,7 +16,7 @@ from typing import Generic, TypeVar
 
 from chalicelib.core.batch import Batch
 from chalicelib.core.consent import CollectionFacts
-from chalicelib.core.desk import Desk, InboxItem
+from chalicelib.core.desk import Desk, InboxItem, found_from
 from chalicelib.core.ids import BatchId, CollectionId, JobNumber, JobRef, SiteId, UserId
 from chalicelib.core.job import Job
 from chalicelib.core.ports.jobs import Posting
@@ -61,7 +61,7 @@ class JobRow:
 
 
 class MemoryRows:
-    """What is stored. ``lag`` is the number of writes that the indexes are behind."""
+    """What is stored. ``lag`` is the number of writes that the indexes and weak reads of statuses are behind."""
 
     def __init__(self, lag: int = 0) -> None:
         self.lock = threading.RLock()
@@ -79,6 +79,8 @@ class MemoryRows:
         self.wakes: MemoryIndex[UserId, int] = MemoryIndex(lag)
         self.site_queue: MemoryIndex[JobRef, tuple[SiteId, Kind]] = MemoryIndex(lag)
         self.writes = 0
+        self._lag = lag
+        self._replaced: dict[JobRef, deque[tuple[int, JobRow | None]]] = {}
 
     @contextmanager
     def writing(self) -> Iterator[None]:
@@ -95,14 +97,23 @@ class MemoryRows:
     def put_job(self, row: JobRow) -> None:
         """Store a status and its index row. Call within ``writing()``."""
         ref = row.job.ref
+        if self._lag:
+            self._replaced.setdefault(ref, deque()).append((self.writes, self.jobs.get(ref)))
         self.jobs[ref] = row
         due = site_due(row.job)
         self.site_queue.change(self.writes, ref, None if due is None else ((row.job.site, due[0]), due[1]))
 
+    def lately(self, ref: JobRef) -> JobRow | None:
+        """The row as it was ``lag`` writes ago: what a read that is not strong may see."""
+        replaced = self._replaced.get(ref, deque())
+        while replaced and replaced[0][0] + self._lag <= self.writes:
+            replaced.popleft()
+        return replaced[0][1] if replaced else self.jobs.get(ref)
+
     def put_desk(self, desk: Desk) -> None:
         """Store a desk and its index row. Call within ``writing()``."""
         self.desks[desk.user] = desk
-        entry = None if desk.wake_at is None else (wake_shard(desk.user), desk.wake_at)
+        entry = None if desk.wake_at is None else (wake_shard(desk.user), found_from(desk.wake_at))
         self.wakes.change(self.writes, desk.user, entry)
 
     def put_fact(self, user: UserId, fact: InboxItem, now: datetime) -> None:

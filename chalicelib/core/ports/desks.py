@@ -45,7 +45,7 @@ class Desks(Protocol):
         ...
 
     def due(self, shard: int, now: datetime, limit: int) -> Sequence[UserId]:
-        """Return users of this shard whose ``wake_at`` has passed, longest overdue first. A hint."""
+        """Return users of this shard who are due, or soon (``core.desk.found_from``); longest overdue first. A hint."""
         ...
 
 

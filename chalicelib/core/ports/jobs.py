@@ -96,8 +96,12 @@ class Jobs(Protocol):
         """Return the status, or None if there is no such row."""
         ...
 
-    def get_many(self, refs: Sequence[JobRef]) -> Mapping[JobRef, Job]:
-        """Return the statuses that exist. Any number of refs, in as few calls as the store allows."""
+    def get_many(self, refs: Sequence[JobRef], *, strong: bool = True) -> Mapping[JobRef, Job]:
+        """Return the statuses that exist. Any number of refs, in as few calls as the store allows.
+
+        Not ``strong`` costs half and is a *hint*: a status may have been replaced since, and a new one be missed. What
+        is then saved on the condition of its version is safe; that nothing has to be done is not to be told by it.
+        """
         ...
 
     def documents(self, wanted: Sequence[tuple[JobRef, int]]) -> Mapping[JobRef, Mapping[str, Any]]:
@@ -171,8 +175,12 @@ class Postings(Protocol):
         """Return the posting under this key."""
         ...
 
-    def put_rows(self, rows: Sequence[tuple[Job, Mapping[str, Any]]]) -> None:
-        """Put each status and document (as sent) that is not there yet. Safe to repeat."""
+    def put_rows(self, rows: Sequence[tuple[Job, Mapping[str, Any]]], *, first: bool = False) -> None:
+        """Put each status and document (as sent) that is not there yet. Safe to repeat.
+
+        ``first``: nobody else has had these numbers, and whoever repeats this does so when this caller is dead. It
+        costs less where there are many.
+        """
         ...
 
     def commit(self, posting: Posting, fact: InboxItem, now: datetime, adds: Holding, caps: Caps) -> Commit:
@@ -191,13 +199,18 @@ class Postings(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SiteDue:
+    """What a site has to do: jobs with a command for it, the oldest command first, and jobs that it may be leased,
+    leased or not, the oldest job first."""
+
+    commanded: Sequence[JobRef] = ()
+    leasable: Sequence[JobRef] = ()
+
+
 class SiteQueue(Protocol):
-    """What a site has to do. Both answers are *hints*: the status decides, read and changed conditionally."""
+    """What a site has to do. The answer is a *hint*: the status decides, read and changed conditionally."""
 
-    def leasable(self, site: SiteId, limit: int) -> Sequence[JobRef]:
-        """Return jobs that are staged and not held, leased or not; the oldest job first."""
-        ...
-
-    def commanded(self, site: SiteId, limit: int) -> Sequence[JobRef]:
-        """Return jobs for which the site has a command to carry out: cancel or cleanup."""
+    def due(self, site: SiteId, *, commands: int, leases: int) -> SiteDue:
+        """Return so many of each at most."""
         ...

@@ -1,7 +1,7 @@
-"""A DynamoDB client whose indexes lag: they answer as of some writes ago, as real ones may.
+"""A DynamoDB client whose indexes and weak reads lag: they answer as of some writes ago, as real ones may.
 
-Every write that took place is carried out again, later, on a second set of the same tables; an index is asked
-there. The tables themselves are asked directly, so strong reads stay strong.
+Every write that took place is carried out again, later, on a second set of the same tables; indexes are
+asked there, and so are batches of reads that are not to be strong. All else is asked directly.
 """
 
 import copy
@@ -28,6 +28,12 @@ class LaggingClient:
             return self._ahead.query(**request)
         self._replay(self._lag)
         return self._behind.query(**request)
+
+    def batch_get_item(self, **request: Any) -> Any:
+        if any(asked.get("ConsistentRead") for asked in request["RequestItems"].values()):
+            return self._ahead.batch_get_item(**request)
+        self._replay(self._lag)
+        return self._behind.batch_get_item(**request)
 
     def __getattr__(self, call: str) -> Callable[..., Any]:
         if call not in _WRITES:

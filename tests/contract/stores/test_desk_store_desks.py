@@ -17,7 +17,7 @@ from chalicelib.core.shards import WAKE_SHARDS, wake_shard
 if TYPE_CHECKING:
     from conftest import Stores
 
-SECOND = timedelta(seconds=1)
+SECOND, MINUTE = timedelta(seconds=1), timedelta(minutes=1)
 A_ROUTE = Route(stage=Stage.STAGE_IN, source=CollectionId("lab"), destination=CollectionId("theta"))
 
 
@@ -169,9 +169,18 @@ def test_desks_are_due_in_the_order_in_which_they_are_overdue(stores: Stores) ->
     shard = wake_shard(new_user())
     users = [user for user in (new_user() for _ in range(60)) if wake_shard(user) == shard]
     for late, user in enumerate(users):
-        stores.desks.record(user, a_fact(), NOON - late * SECOND)
+        stores.desks.record(user, a_fact(), NOON - late * MINUTE)
     assert list(stores.desks.due(shard, NOON, 100)) == users[::-1]
     assert list(stores.desks.due(shard, NOON, 2)) == users[::-1][:2]
+
+
+def test_a_desk_is_found_from_the_beginning_of_its_minute_and_its_exact_time_is_kept(stores: Stores) -> None:
+    user, at = new_user(), NOON + MINUTE + 40 * SECOND
+    stores.desks.record(user, a_fact(), at)
+    shard = wake_shard(user)
+    assert user not in stores.desks.due(shard, NOON + MINUTE - SECOND, 100)
+    assert user in stores.desks.due(shard, NOON + MINUTE, 100)
+    assert desk_of(stores, user).wake_at == at
 
 
 def test_every_desk_is_found_in_exactly_one_shard(stores: Stores) -> None:

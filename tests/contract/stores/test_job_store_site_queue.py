@@ -27,7 +27,11 @@ def staged(at: JobRef, since: int = 0, **fields: object) -> Job:
 
 
 def leasable(stores: Stores, limit: int = 100, site: SiteId = THETA) -> list[JobRef]:
-    return list(stores.site_queue.leasable(site, limit))
+    return list(stores.site_queue.due(site, commands=10, leases=limit).leasable)
+
+
+def commanded(stores: Stores, limit: int = 10) -> list[JobRef]:
+    return list(stores.site_queue.due(THETA, commands=limit, leases=10).commanded)
 
 
 def test_a_staged_job_can_be_leased_by_its_own_site_alone(stores: Stores) -> None:
@@ -36,7 +40,7 @@ def test_a_staged_job_can_be_leased_by_its_own_site_alone(stores: Stores) -> Non
     assert leasable(stores) == [job.ref]
     assert leasable(stores, site=SiteId("polaris")) == []
     assert leasable(stores, site=SiteId("thet")) == []
-    assert list(stores.site_queue.commanded(THETA, 10)) == []
+    assert commanded(stores) == []
 
 
 def test_jobs_of_many_users_are_given_the_oldest_first_and_no_more_than_asked(stores: Stores) -> None:
@@ -97,12 +101,30 @@ def test_commands_are_to_cancel_what_the_site_has_and_to_clean_what_is_completed
     done = replace(done, updated_at=NOON + 3 * SECOND)
     put(stores, a_job(done.ref))
     assert stores.jobs.save(done, was=1)
-    commanded = [ref(user, number) for number in (1002, 1001, 1003, 1007)]
-    assert list(stores.site_queue.commanded(THETA, 10)) == commanded
-    assert list(stores.site_queue.commanded(THETA, 2)) == commanded[:2]
+    inorder = [ref(user, number) for number in (1002, 1001, 1003, 1007)]
+    assert commanded(stores) == inorder
+    assert commanded(stores, 2) == inorder[:2]
     assert leasable(stores) == []
     assert stores.jobs.save(replace(done, version=3, cleanup=False), was=2)
-    assert list(stores.site_queue.commanded(THETA, 10)) == commanded[:3]
+    assert commanded(stores) == inorder[:3]
+
+
+def test_commands_that_nobody_carries_out_keep_no_job_from_being_leased(stores: Stores) -> None:
+    user = new_user()
+    ends = [
+        a_job(ref(user, number), state=State.QUEUED, epoch=1, native_id="1", cancel_requested=True)
+        for number in range(1001, 1031)
+    ]
+    jobs = [staged(ref(user, number), since=number) for number in range(1101, 1131)]
+    put(stores, *ends, *jobs)
+    due = stores.site_queue.due(THETA, commands=3, leases=7)
+    assert len(due.commanded) == 3
+    assert list(due.leasable) == [job.ref for job in jobs[:7]]
+    due = stores.site_queue.due(THETA, commands=100, leases=20)
+    assert set(due.commanded) == {job.ref for job in ends}
+    assert list(due.leasable) == [job.ref for job in jobs[:20]]
+    assert stores.site_queue.due(THETA, commands=100, leases=0).leasable == []
+    assert stores.site_queue.due(THETA, commands=0, leases=5).commanded == []
 
 
 def test_an_index_that_lags_shows_jobs_that_are_gone_and_not_yet_those_that_came(lagging: Stores) -> None:

@@ -193,3 +193,19 @@ def test_a_new_revision_s_document_is_written_with_its_status_or_not_at_all(stor
     assert stores.jobs.documents([(first.ref, 2)])[first.ref] == {"name": "second"}
     assert stores.jobs.get(first.ref) == altered
     assert stores.jobs.documents([(first.ref, 1)])[first.ref] != {"name": "second"}
+
+
+def test_a_weak_read_may_miss_what_is_new_and_show_what_was_replaced(lagging: Stores) -> None:
+    user = new_user()
+    old, fresh = a_job(ref(user, 1001)), a_job(ref(user, 1002))
+    put(lagging, old)
+    lagging.catch_up()
+    after = step(old, hold=Hold.RUN)
+    assert lagging.jobs.save(after, was=1)
+    put(lagging, fresh)
+    refs = [old.ref, fresh.ref]
+    assert lagging.jobs.get_many(refs, strong=False) == {old.ref: old}
+    assert lagging.jobs.get_many(refs) == {old.ref: after, fresh.ref: fresh}
+    assert lagging.jobs.documents([(fresh.ref, 1)])[fresh.ref]["number"] == 1002
+    lagging.catch_up()
+    assert lagging.jobs.get_many(refs, strong=False) == {old.ref: after, fresh.ref: fresh}
