@@ -12,6 +12,22 @@ from typing import Literal
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Link:
+    """What a task's two collections are capable of: seconds that it takes besides its bytes, and bytes a second."""
+
+    overhead: float
+    bandwidth: float
+
+    def moving(self, count: float) -> float:
+        """How long so many bytes are on their way."""
+        return count / self.bandwidth
+
+    def seconds(self, count: float) -> float:
+        """How long a task of so many bytes takes, once Globus works on it."""
+        return self.overhead + self.moving(count)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Pace:
     kind: Literal["once", "clock", "poll"]
     scale: float = 1.0

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, BinaryIO, TypeVar
 from emulators.globus import copying
 from emulators.globus.deleting import remove_tree
 from emulators.globus.ends import Ends, Parts
+from emulators.globus.pace import Link
 from emulators.globus.run_errors import FaultError, StopError
 from emulators.globus.scanning import Scan, Unit, included, skipped
 from emulators.globus.task_models import Item, Moved
@@ -33,11 +34,13 @@ class _Transfer:
         self.used = 0
         self.names: dict[Parts, set[str]] = {}
         settings, both = self.world.settings, (self.ends.source.collection, self.ends.destination.collection)
-        self.overhead = max(settings.overhead if each.overhead is None else each.overhead for each in both)
-        self.bandwidth = min(settings.bandwidth if each.bandwidth is None else each.bandwidth for each in both)
+        self.link = Link(
+            overhead=max(settings.overhead if each.overhead is None else each.overhead for each in both),
+            bandwidth=min(settings.bandwidth if each.bandwidth is None else each.bandwidth for each in both),
+        )
 
     def go(self) -> None:
-        self.run.pace(self.overhead)
+        self.run.pace(self.link.overhead)
         units: list[Unit] = []
         self._until_done(list(self.task.items), lambda item: units.extend(self._scan(item)))
         with self.world.lock:
@@ -166,7 +169,7 @@ class _Transfer:
     def _moved(self, count: int) -> None:
         with self.world.lock:
             self.task.bytes_transferred += count
-        self.run.pace(count / self.bandwidth)
+        self.run.pace(self.link.moving(count))
 
     def _checked(self, count: int) -> None:
         with self.world.lock:

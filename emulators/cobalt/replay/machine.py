@@ -50,10 +50,12 @@ class Machine:
         self.rules = rules
         self._nodes = tuple(f"node{number}" for number in range(1, rules.nodes + 1))
         self._jobs: dict[int, TraceJob] = {}
+        self._submitted: dict[int, float] = {}
         self._queued: dict[Policy, dict[int, tuple[Scored, Waiting]]] = {}
         self._running: dict[int, Run] = {}
         self._ends: list[tuple[float, int]] = []
         self._idle = rules.nodes
+        self._changed = False
 
     @property
     def next_end(self) -> float | None:
@@ -62,6 +64,7 @@ class Machine:
     def submit(self, job: TraceJob, now: float, *, held: bool = False) -> None:
         """Take a job. A held one waits for its release, and gathers no score until then."""
         self._jobs[job.jobid] = job
+        self._submitted[job.jobid] = now
         if not held:
             self.release(job.jobid, now)
 
@@ -72,13 +75,14 @@ class Machine:
         known = Scored(
             score=0.0,
             since=now,
-            submitted=job.submitted,
+            submitted=self._submitted[jobid],
             walltime=job.walltime,
             nodes=job.nodes,
             priority=rules.priorities.get(job.queue, 0.0),
         )
         waiting = Waiting(jobid=jobid, queue=job.queue, nodes=job.nodes, walltime=job.walltime, score=0.0)
         self._queued.setdefault(rules.policy_of(job.queue), {})[jobid] = (known, waiting)
+        self._changed = True
 
     def end_due(self, now: float) -> list[Run]:
         """Free the nodes of the jobs that are over by now, and return these."""
@@ -86,13 +90,15 @@ class Machine:
         while self._ends and self._ends[0][0] <= now:
             run = self._running.pop(heapq.heappop(self._ends)[1])
             self._idle += len(run.nodes)
-            del self._jobs[run.job.jobid]
+            del self._jobs[run.job.jobid], self._submitted[run.job.jobid]
             ended.append(run)
+        self._changed = self._changed or bool(ended)
         return ended
 
     def start_due(self, now: float) -> list[Run]:
-        """Start what may start now, and return it."""
-        if not self._idle or not any(self._queued.values()):
+        """Start what may start now, and return it. Nothing does where nothing has changed since the last pass."""
+        changed, self._changed = self._changed, False
+        if not changed or not self._idle or not any(self._queued.values()):
             return []
         started: list[Run] = []
         ranked = self._ranked(now)
