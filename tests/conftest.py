@@ -2,6 +2,20 @@
 
 from __future__ import annotations
 
-from leak_scan import pytest_configure, pytest_runtest_setup, pytest_runtest_teardown, pytest_terminal_summary
+from leak_scan import (
+    pytest_configure,
+    pytest_runtest_setup,
+    pytest_runtest_teardown,
+    pytest_sessionfinish,
+    pytest_terminal_summary,
+    pytest_testnodedown,
+)
 
-__all__ = ["pytest_configure", "pytest_runtest_setup", "pytest_runtest_teardown", "pytest_terminal_summary"]
+__all__ = [
+    "pytest_configure",
+    "pytest_runtest_setup",
+    "pytest_runtest_teardown",
+    "pytest_sessionfinish",
+    "pytest_terminal_summary",
+    "pytest_testnodedown",
+]

@@ -11,7 +11,8 @@ import functools
 import importlib
 import json
 import logging
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import fields, is_dataclass
 from typing import Any
@@ -230,6 +231,10 @@ def hidden_fields(module: Any) -> set[tuple[str, str]]:
 
 # pytest
 
+_TOLD, _SECRETS = "leak_scan", "secrets"
+_elsewhere: Counter[str] = Counter()
+"""What other processes of this run have looked at, and how many secrets they knew."""
+
 
 def pytest_configure(config: pytest.Config) -> None:
     _listen_in_process()
@@ -253,15 +258,28 @@ def pytest_runtest_teardown(item: pytest.Item) -> Any:
     return found
 
 
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Of tests that are spread over processes, each tells the one that reports what it has looked at."""
+    if hasattr(session.config, "workeroutput"):
+        session.config.workeroutput[_TOLD] = (_book.secrets(), dict(_shortly(_book.looked_at)))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    secrets, looked_at = getattr(node, "workeroutput", {}).get(_TOLD, (0, {}))
+    _elsewhere.update({_SECRETS: secrets, **looked_at})
+
+
 def pytest_terminal_summary(terminalreporter: Any) -> None:
-    looked = ", ".join(f"{what} {size:,}" for what, size in sorted(_shortly(_book.looked_at).items()))
-    terminalreporter.write_line(f"leak scan: {_book.secrets()} secrets; characters looked at: {looked or 'none'}")
+    sums = _elsewhere + _shortly(_book.looked_at)
+    secrets = _book.secrets() + sums.pop(_SECRETS, 0)
+    looked = ", ".join(f"{what} {size:,}" for what, size in sorted(sums.items()))
+    terminalreporter.write_line(f"leak scan: {secrets} secrets; characters looked at: {looked or 'none'}")
 
 
-def _shortly(looked_at: dict[str, int]) -> dict[str, int]:
+def _shortly(looked_at: Mapping[str, int]) -> Counter[str]:
     """By the first word: log, item, answer's, error."""
-    sums: dict[str, int] = {}
+    sums: Counter[str] = Counter()
     for what, size in looked_at.items():
-        word = what.split(" ")[0].removesuffix("'s")
-        sums[word] = sums.get(word, 0) + size
+        sums[what.split(" ")[0].removesuffix("'s")] += size
     return sums
