@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from chalicelib.api.problems import login_url
+from chalicelib.core.altering import patch_of
 from chalicelib.core.desk import LiveBatch, Look
 from chalicelib.core.error_words import words_of
 from chalicelib.core.forecast import Standing, held_up
@@ -260,8 +261,16 @@ def _command(command: Command) -> Body:
         "directory": command.directory,
         "paths": None if command.paths is None else list(command.paths),
         "unless_ran": command.unless_ran,
-        **({} if command.order is None else {"order": command.order.number}),
+        **_order_of(command),
     }
+
+
+def _order_of(command: Command) -> Body:
+    """What only an order to the scheduler has: its number, and of an alteration, what is to be so."""
+    if command.order is None:
+        return {}
+    change = patch_of(command.order.terms)
+    return {"order": command.order.number, **({"change": change} if change else {})}
 
 
 def _hold(hold: Hold | None) -> bool | str:
@@ -271,7 +280,7 @@ def _hold(hold: Hold | None) -> bool | str:
 
 def _order(order: Order) -> Body:
     """What the user wants of the job at its scheduler, and the site has not answered."""
-    return {"command": order.verb, "order": order.number}
+    return {"command": order.verb, "order": order.number, **patch_of(order.terms)}
 
 
 def _error(seen: Seen) -> Body | None:

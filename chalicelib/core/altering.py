@@ -1,21 +1,34 @@
-"""What a user may still change of a job's document, and when: ALTERABLE is the whole rule.
+"""What a user may still change of a job's document, and when: ALTERABLE and TERMS are the whole rule.
 
 An alteration is a new revision of the document, written in one transaction with the status that points to it. A
 batch names the revision of each of its members, so one that is under way goes on with what it was made of.
+
+What the scheduler was asked for, the *terms*, is the scheduler's to change once it has the job: then they are an order
+to the site (``core.orders``), and the new revision is written when the site says that they are so.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 from chalicelib.core import paths
 from chalicelib.core.batch import legs_to_stage_in
-from chalicelib.core.document import Document
+from chalicelib.core.document import SHAPE, Document
 from chalicelib.core.events import Altered
 from chalicelib.core.job import Deadlines, Job, Retry, State
 from chalicelib.core.journey import journey_of
 from chalicelib.core.posting import document_size
+from chalicelib.core.shape import Record
+
+Terms = Mapping[str, Any]
+"""Values by the names of TERMS."""
+
+TERMS: Mapping[str, str] = {
+    **dict.fromkeys(("duration", "queue_name", "account"), "attributes"),
+    **dict.fromkeys(("node_count", "process_count"), "resources"),
+}
+"""What may be changed of a job that its scheduler has and has not started, and the field that it is in."""
 
 LEASED = "leased"
 """Not a state: a staged job that a site has been given, and may be submitting."""
@@ -61,6 +74,55 @@ def differing(old: Document, new: Document) -> tuple[str, ...]:
     return tuple(name for name in new.values if old.values[name] != new.values[name])
 
 
+def patch_of(terms: Terms) -> dict[str, dict[str, Any]]:
+    """The merge patch of a document that makes these terms so."""
+    patch: dict[str, dict[str, Any]] = {}
+    for name, value in terms.items():
+        patch.setdefault(TERMS[name], {})[name] = value
+    return patch
+
+
+def terms_of(patch: Mapping[str, Any]) -> Terms:
+    """The terms in a patch that has nothing else: in what a site says that its scheduler has changed."""
+    found = {name: (patch.get(field) or {}).get(name) for name, field in TERMS.items()}
+    return {name: value for name, value in found.items() if value is not None}
+
+
+def split(patch: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """What of a patch is about the fields that the terms are in, and what is about others."""
+    fields = set(TERMS.values())
+    theirs = {name: value for name, value in patch.items() if name in fields}
+    return theirs, {name: value for name, value in patch.items() if name not in fields}
+
+
+def terms_asked(old: Document, new: Document, standing: Terms) -> Terms:
+    """What the scheduler is to be asked for, that ``new`` may be so; what was asked before may be so by now."""
+    return {
+        name: _said(new, field)[name]
+        for name, field in TERMS.items()
+        if name in standing or _said(old, field)[name] != _said(new, field)[name]
+    }
+
+
+def terms_refused(job: Job, old: Document, new: Document) -> Mapping[str, str]:
+    """What of ``new`` cannot be asked of a scheduler that has the job: by its name, in words."""
+    found = {}
+    number, names = job.ref.number, ", ".join(TERMS)
+    for field in dict.fromkeys(TERMS.values()):
+        was, wanted = _said(old, field), _said(new, field)
+        for name in (each for each in wanted if was[each] != wanted[each]):
+            if name not in TERMS:
+                found[name] = f"{field}.{name} cannot be changed while job {number} is queued: {names} can"
+            elif wanted[name] is None:
+                found[name] = f"{field}.{name} of job {number}, which is queued, can be changed and not taken back"
+    return found
+
+
+def _said(document: Document, field: str) -> Mapping[str, Any]:
+    """A field with all its members: one that was left out has their defaults."""
+    return document.values[field] or cast("Record", SHAPE.fields[field].shape).defaults
+
+
 def refusals(job: Job, old: Document, new: Document) -> Mapping[str, str]:
     """The fields that may not be changed now, each with the reason and the job's state in words."""
     at = LEASED if job.state is State.STAGED and job.leased_until is not None else job.state.value
@@ -69,6 +131,7 @@ def refusals(job: Job, old: Document, new: Document) -> Mapping[str, str]:
         rule = "stage_out" if name == "tags" and (_named_tags(old) or _named_tags(new)) else name
         if at not in ALTERABLE.get(rule, frozenset()):
             states = " or ".join(sorted(ALTERABLE.get(rule, ()))) or "nothing"
+            states += " or, in part, queued" if name in TERMS.values() else ""
             cure = _INSTEAD.get(name, f"that is done while it is {states}")
             found[name] = f"{name} cannot be changed while job {job.ref.number} is {at}: {cure}"
     return found

@@ -9,6 +9,7 @@ from chalicelib.core.outputs import OUTPUT_WORDS
 
 _WORDS: Mapping[str, str] = {
     **OUTPUT_WORDS,
+    "alter_refused": "the site's scheduler would not change what it had been asked for",
     "canceled_by_admin": "an administrator of a collection canceled the transfer",
     "cancel_refused": "the site will not end this job; its scheduler may still have it",
     "deadline": "it was not done before its deadline",

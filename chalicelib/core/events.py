@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 from chalicelib.core.holds import Hold
 from chalicelib.core.ids import BatchId, JobNumber, TaskId
@@ -161,11 +162,20 @@ class Released(Ordered):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AlteredThere(Ordered):
+    """The scheduler has changed what it was asked for. ``change`` makes the job's document say so; None: it does."""
+
+    code = "altered_there"
+    change: Altered | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class OrderRefused(Ordered):
-    """The scheduler, or its site's policy, would not; the story says why."""
+    """The scheduler, or its site's policy, would not; the story says why. ``change`` is what it has done in part."""
 
     code = "order_refused"
     verb: Verb
+    change: Altered | None = None
 
     @property
     def note(self) -> str:
@@ -288,6 +298,14 @@ class Altered(Event):
     journey: Journey
     size: int
     legs: tuple[Leg, ...] | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AlterOrdered(Event):
+    """The user wants the scheduler, which has the job, to be asked for something else."""
+
+    code = "alter_ordered"
+    terms: Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -176,6 +176,8 @@ class Job:
     """What keeps it back: here while it is not at the scheduler, there when it is."""
     orders: Orders = ()
     """What its user wants of it at the scheduler, and its site has not answered."""
+    answered: int = 0
+    """The newest of its orders that its site has answered: an answer to one before tells what was so earlier."""
     deadlines: Deadlines = Deadlines()
     overdue: bool = False
     """Its present stage is over its deadline: it fails when nothing of it is in flight, nor at the scheduler."""

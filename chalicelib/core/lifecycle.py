@@ -31,6 +31,8 @@ from chalicelib.core.dependencies import Parent
 from chalicelib.core.events import (
     Active,
     Altered,
+    AlteredThere,
+    AlterOrdered,
     Awaited,
     Canceled,
     CancelRefused,
@@ -51,6 +53,7 @@ from chalicelib.core.events import (
     LegsClaimed,
     LegsReleased,
     LegsSettled,
+    Ordered,
     OrderRefused,
     Overdue,
     Queued,
@@ -158,8 +161,10 @@ TABLE: Mapping[State, Mapping[type[Event], State | Past]] = {
         CancelRequested: S.QUEUED,
         HoldPlaced: S.QUEUED,
         HoldReleased: S.QUEUED,
+        AlterOrdered: S.QUEUED,
         Held: S.QUEUED,
         Released: S.QUEUED,
+        AlteredThere: S.QUEUED,
         OrderRefused: S.QUEUED,
         Awaited: S.QUEUED,
         Altered: S.QUEUED,
@@ -174,6 +179,7 @@ TABLE: Mapping[State, Mapping[type[Event], State | Past]] = {
         CancelRequested: S.ACTIVE,
         Held: S.ACTIVE,
         Released: S.ACTIVE,
+        AlteredThere: S.ACTIVE,
         OrderRefused: S.ACTIVE,
         Awaited: S.ACTIVE,
         Altered: S.ACTIVE,
@@ -189,6 +195,7 @@ TABLE: Mapping[State, Mapping[type[Event], State | Past]] = {
         CancelRefused: PAST,
         Held: PAST,
         Released: PAST,
+        AlteredThere: PAST,
         OrderRefused: PAST,
         LegsClaimed: S.STAGE_OUT,
         LegsReleased: S.STAGE_OUT,
@@ -264,6 +271,8 @@ def allows(state: State, event: type[Event]) -> bool:
 
 def _stale(job: Job, event: Event) -> bool:
     """Events of an attempt that is not the job's own any more (or not yet)."""
+    if isinstance(event, Ordered) and event.order <= job.answered:
+        return True
     if isinstance(event, Report):
         return event.epoch != job.epoch
     if isinstance(event, LegsSettled | LegsReleased):
@@ -301,6 +310,11 @@ def _fits(job: Job, event: Event) -> bool:
             return not job.in_flight and (not job.cancel_requested or job.state is S.FAILED)
         case Altered(revision=revision, legs=legs):
             return revision == job.revision + 1 and (legs is None or job.state is S.NEW)
+        case AlteredThere(order=order, change=change) | OrderRefused(order=order, change=change):
+            good = change is None or (change.revision == job.revision + 1 and change.legs is None)
+            return good and order <= job.version
+        case Ordered(order=order):
+            return order <= job.version  # by which orders are numbered
         case StagedIn():
             return all(leg.status in (LegStatus.DONE, LegStatus.ABSENT) for leg in job.legs)
         case Completed():
@@ -400,28 +414,44 @@ def _let_go(job: Job, event: HoldReleased) -> Job:
     return replace(_unrefused(job), orders=_ordered(job, Verb.RELEASE)) if held else job
 
 
+def _order_alteration(job: Job, event: AlterOrdered) -> Job:
+    asked = standing(job.orders, Verb.ALTER)
+    if asked is not None and asked.terms == event.terms:
+        return job
+    return replace(_unrefused(job), orders=_ordered(job, Verb.ALTER, event.terms))
+
+
 def _unrefused(job: Job) -> Job:
     """A new order makes what was said of an earlier one old news."""
     return replace(job, error=None, told=None) if job.error in ORDER_ERRORS else job
 
 
+def _answered(job: Job, event: Ordered) -> Job:
+    return replace(_unrefused(job), orders=without(job.orders, event.order), answered=event.order)
+
+
 def _held(job: Job, event: Held) -> Job:
-    job = _unrefused(replace(job, orders=without(job.orders, event.order)))
+    job = _answered(job, event)
     if job.state is not S.QUEUED:
         return job
     return replace(job, hold=job.hold or Hold.RUN, waiting_for=job.waiting_for | {"hold"})
 
 
 def _released(job: Job, event: Released) -> Job:
-    job = _unrefused(replace(job, orders=without(job.orders, event.order)))
-    return replace(job, hold=None, waiting_for=job.waiting_for - {"hold"})
+    return replace(_answered(job, event), hold=None, waiting_for=job.waiting_for - {"hold"})
+
+
+def _altered_there(job: Job, event: AlteredThere) -> Job:
+    job = _answered(job, event)
+    return job if event.change is None else _alter(job, event.change)
 
 
 def _order_refused(job: Job, event: OrderRefused) -> Job:
-    left = without(job.orders, event.order)
-    if left == job.orders:
-        return job
-    return replace(job, orders=left, error=f"{event.verb}_refused", told=job.version + 1)
+    stood = any(each.number == event.order for each in job.orders)
+    job = _answered(job, event)
+    if event.change is not None:
+        job = _alter(job, event.change)
+    return replace(job, error=f"{event.verb}_refused", told=job.version + 1) if stood else job
 
 
 def _exit(job: Job, event: Exited) -> Job:
@@ -434,6 +464,7 @@ def _exit(job: Job, event: Exited) -> Job:
         job,
         overdue=False,
         told=told,
+        answered=0,
         native_id=event.native_id or job.native_id,
         leased_until=None,
         outcome=event.outcome,
@@ -511,6 +542,7 @@ def _run_again(job: Job, event: RunRetried) -> Job:
         exit_code=None,
         exited=None,
         orders=(),
+        answered=0,
     )
 
 
@@ -573,6 +605,8 @@ _APPLY: Mapping[type[Event], Callable[[Job, Any], Job]] = {
     CancelRefused: _cancel_refused,
     Held: _held,
     Released: _released,
+    AlteredThere: _altered_there,
+    AlterOrdered: _order_alteration,
     OrderRefused: _order_refused,
     Cleaned: lambda job, event: replace(job, cleanup=False),
     CleanupRefused: lambda job, event: replace(job, cleanup=False),

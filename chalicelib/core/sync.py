@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field, replace
+from typing import Any, cast
 
-from chalicelib.core.document import Document
+from chalicelib.core.altering import TERMS, Terms, altered, differing, merged, patch_of, terms_of
+from chalicelib.core.document import SHAPE as DOCUMENT
+from chalicelib.core.document import Document, read_document
 from chalicelib.core.errors import Fault, Invalid
 from chalicelib.core.events import (
     Active,
+    Altered,
+    AlteredThere,
     CancelRefused,
     Cleaned,
     CleanupRefused,
@@ -37,9 +41,17 @@ LONGEST_TAIL = 4096
 _REF = Text(longest=64, shortest=3)
 _SHORT = Text(longest=256)
 _EPOCH = Integer(least=1)
-COMMANDS = ("cancel", "cleanup", "hold", "release")
-EVENTS = ("queued", "active", "exited", "rejected", "refused", "cleaned", "held", "released")
+COMMANDS = ("cancel", "cleanup", *Verb)
+EVENTS = ("queued", "active", "exited", "rejected", "refused", "cleaned", "held", "released", "altered")
 _ORDERS = frozenset(Verb)
+
+
+def _members(field: str) -> list[tuple[str, Field]]:
+    """The terms in a field of the document, as the document has them."""
+    shape = cast("Record", DOCUMENT.fields[field].shape)
+    return [(name, shape.fields[name]) for name, where in TERMS.items() if where == field]
+
+
 _OUTPUT = Record(
     fields={
         "item": Field(shape=Integer(most=1000), required=True),
@@ -47,6 +59,14 @@ _OUTPUT = Record(
         "files": Field(shape=Integer(), default=0),
         "bytes": Field(shape=Integer(most=2**63), default=0),
         "links": Field(shape=ListOf(item=Text(), longest=20), default=()),
+    }
+)
+_CHANGE = Record(
+    fields={
+        field: Field(
+            shape=Record(fields={name: replace(member, default=None) for name, member in _members(field)}), default=None
+        )
+        for field in dict.fromkeys(TERMS.values())
     }
 )
 _REPORT = Record(
@@ -57,6 +77,8 @@ _REPORT = Record(
         "command": Field(shape=Choice(words=COMMANDS), default=None),
         # Of an order to the scheduler: which one this answers.
         "order": Field(shape=Integer(), default=None),
+        # And, of an alteration, what the scheduler has been asked for by now.
+        "change": Field(shape=_CHANGE, default=None),
         "event": Field(shape=Choice(words=EVENTS), required=True),
         "native_id": Field(shape=Text(longest=256, shortest=1), default=None),
         "at": Field(shape=_SHORT, default=None),
@@ -117,6 +139,8 @@ class AgentReport:
     """What the service had ordered, if the report answers that."""
     order: int | None = None
     """The number that the service gave to it, of an order to the scheduler (``core.orders``)."""
+    terms: Terms = field(default_factory=dict)
+    """What of it the scheduler has changed (``core.altering``)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -156,7 +180,7 @@ def _check_report(entry: Mapping[str, Any], pointer: str, faults: list[Fault]) -
         faults.append(Fault(f"{pointer}/native_id", f"is required with {entry['event']}"))
     if entry["event"] == "exited" and entry["outcome"] is None:
         faults.append(Fault(f"{pointer}/outcome", "is required with exited"))
-    if entry["order"] is None and (entry["event"] in ("held", "released") or entry["command"] in _ORDERS):
+    if entry["order"] is None and (entry["event"] in ("held", "released", "altered") or entry["command"] in _ORDERS):
         faults.append(Fault(f"{pointer}/order", "is required in an answer to an order"))
 
 
@@ -174,13 +198,19 @@ def _report(entry: Mapping[str, Any]) -> AgentReport:
         detail=entry["detail"],
         command=entry["command"],
         order=entry["order"],
+        terms=terms_of(entry["change"] or {}),
     )
+
+
+def reads_document(report: AgentReport) -> bool:
+    """Whether the job's document is needed to read the report."""
+    return report.event in ("exited", "altered") or bool(report.terms)
 
 
 def event_of(report: AgentReport, job: Job, document: Document | None) -> Event:
     """The event that a report of the job's own epoch tells of.
 
-    An exit needs the job's document: which outputs it calls for.
+    ``document``: the job's, for a report that ``reads_document``. An exit is of the outputs that it calls for.
     """
     match report.event:
         case "queued":
@@ -193,8 +223,11 @@ def event_of(report: AgentReport, job: Job, document: Document | None) -> Event:
             return Held(epoch=report.epoch, order=report.order or 0)
         case "released":
             return Released(epoch=report.epoch, order=report.order or 0)
+        case "altered":
+            assert document is not None, "an alteration is read with the job's document"
+            return AlteredThere(epoch=report.epoch, order=report.order or 0, change=_change(report, job, document))
         case "rejected" | "refused":
-            return _refusal(report, job)
+            return _refusal(report, job, document)
     assert report.event == "exited", f"{report.event} has no event"
     assert document is not None, "an exit is read with the job's document"
     assert report.outcome is not None, "an exit without outcome is refused when the sync is read"
@@ -207,11 +240,22 @@ def event_of(report: AgentReport, job: Job, document: Document | None) -> Event:
     )
 
 
-def _refusal(report: AgentReport, job: Job) -> Event:
+def document_after(report: AgentReport, document: Document) -> Document:
+    """A job's document once it says what the scheduler has been asked for."""
+    return read_document(merged(dict(document.raw), patch_of(report.terms)))
+
+
+def _change(report: AgentReport, job: Job, document: Document) -> Altered | None:
+    after = document_after(report, document)
+    return altered(job, document, after) if differing(document, after) else None
+
+
+def _refusal(report: AgentReport, job: Job, document: Document | None) -> Event:
     """What a site would not do: obey an order, clean up, end the job, or submit it. The last is no failure of a
     cancelled job."""
     if report.command in _ORDERS and report.order is not None:
-        return OrderRefused(epoch=report.epoch, order=report.order, verb=Verb(report.command))
+        change = None if document is None else _change(report, job, document)
+        return OrderRefused(epoch=report.epoch, order=report.order, verb=Verb(report.command), change=change)
     if report.command == "cleanup" or job.state is State.COMPLETED:
         return CleanupRefused(epoch=report.epoch)
     ordered = report.command == "cancel"
@@ -230,4 +274,5 @@ def detail_of(report: AgentReport) -> Mapping[str, Any] | None:
     if report.event == "exited":
         counted = [{"item": f.item, "kind": f.kind, "files": f.files, "bytes": f.bytes} for f in report.found]
         return {"tail": report.tail, "outputs": counted}
-    return {"words": [report.detail]} if report.detail else None
+    words = {"words": [report.detail]} if report.detail else {}
+    return {**report.terms, **words} or None

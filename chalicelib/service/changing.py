@@ -26,6 +26,8 @@ class Step:
 
     event: Event
     detail: Mapping[str, Any] | None = None
+    document: Mapping[str, Any] | None = None
+    """What the job's document is by this event, if it is another one."""
 
 
 TOGETHER = 100
@@ -66,7 +68,7 @@ def change_many(
     saves: dict[int, Save] = {}
     alone: list[int] = []
     for place, ((job, _), (changed, tales)) in enumerate(zip(wanted, after, strict=True)):
-        if changed is not job and _end(job, changed) is None:
+        if changed is not job and _news(job, changed) is None:
             saves[place] = Save(job=changed, was=job.version, tales=tales)
         elif changed is not job:
             alone.append(place)  # it goes with a fact of its own
@@ -89,13 +91,16 @@ def change(
 ) -> Job | None:
     """Change a job that was just read, reading it again as often as another writer gets in between.
 
-    The end of a job that others wait for is a fact of its own, whoever brings it about.
+    The end of a job that others wait for is a fact of its own, whoever brings it about, and so is another document.
 
     :returns: the job as it is now, the same object if nothing had to change; None if it is gone.
     """
     for _ in range(MOST_TRIES):
-        changed, tales = walk(job, decide(job), now, settle=settle)
-        if changed is job or jobs.save(changed, was=job.version, tales=tales, fact=fact(changed) or _end(job, changed)):
+        steps = decide(job)
+        changed, tales = walk(job, steps, now, settle=settle)
+        news = fact(changed) or _news(job, changed)
+        document = _document(steps) if changed.revision != job.revision else None
+        if changed is job or jobs.save(changed, was=job.version, tales=tales, fact=news, document=document):
             return changed
         again = jobs.get(job.ref)
         if again is None:
@@ -104,6 +109,11 @@ def change(
     raise FarSide("dynamodb", "contention", f"job {job.ref} changes too often to be saved", transient=True)
 
 
-def _end(was: Job, job: Job) -> InboxItem | None:
+def _news(was: Job, job: Job) -> InboxItem | None:
     ends = job.awaited and job.state.final and not was.state.final
-    return fresh.inbox_item(job.updated_at, (job.ref.number,)) if ends else None
+    return fresh.inbox_item(job.updated_at, (job.ref.number,)) if ends or job.revision != was.revision else None
+
+
+def _document(steps: tuple[Step, ...]) -> Mapping[str, Any] | None:
+    """The newest document that the steps bring."""
+    return next((step.document for step in reversed(steps) if step.document is not None), None)

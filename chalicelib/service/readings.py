@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
 from chalicelib.core.document import Document
+from chalicelib.core.errors import Invalid
 from chalicelib.core.job import Job
 from chalicelib.core.lifecycle import IllegalTransition
-from chalicelib.core.sync import AgentReport, detail_of, event_of
+from chalicelib.core.sync import AgentReport, detail_of, document_after, event_of, reads_document
 from chalicelib.service.changing import Decide, Step, walk
+
+Papers = Callable[[Job], Document]
+"""Gives the document that a job has by its status."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,10 +31,10 @@ class Reading:
     """What the reports about one job mean for it, as it was read."""
 
     job: Job
-    document: Document | None
+    papers: Papers
     after: Job
     answers: Sequence[Answer]
-    bugs: Sequence[IllegalTransition]
+    bugs: Sequence[IllegalTransition | Invalid]
 
     @property
     def changes(self) -> bool:
@@ -41,28 +45,29 @@ class Reading:
         """Reads those that can be against what the job has become."""
 
         def decide(current: Job) -> tuple[Step, ...]:
-            steps: tuple[Step, ...] = ()
-            for report in (answer.report for answer in self.answers if answer.result == "recorded"):
-                more, current = _recorded(current, report, self.document, now)
-                steps += more
-            return steps
+            reports = [answer.report for answer in self.answers if answer.result == "recorded"]
+            return _walked(current, reports, self.papers, now)[0]
 
         return decide
 
 
-def read_reports(job: Job, reports: Sequence[AgentReport], document: Document | None, now: datetime) -> Reading:
+def read_reports(job: Job, reports: Sequence[AgentReport], papers: Papers, now: datetime) -> Reading:
     """Read the reports one after the other. One that is bad by itself never keeps back the others."""
-    answers, bugs, after = [], [], job
+    answers: list[Answer] = []
+    bugs: list[IllegalTransition | Invalid] = []
+    good: list[AgentReport] = []
+    after = job
     for report in reports:
         answer = _answer(report, after)
         if answer.result == "recorded":
             try:
-                after = _recorded(after, report, document, now)[1]
-            except IllegalTransition as bug:
+                after = _walked(job, (*good, report), papers, now)[1]
+                good.append(report)
+            except (IllegalTransition, Invalid) as bug:
                 bugs.append(bug)
                 answer = replace(answer, result="refused", detail=f"{report.event} cannot follow {job.state}")
         answers.append(answer)
-    return Reading(job=job, document=document, after=after, answers=answers, bugs=bugs)
+    return Reading(job=job, papers=papers, after=after, answers=answers, bugs=bugs)
 
 
 def _answer(report: AgentReport, job: Job) -> Answer:
@@ -72,12 +77,22 @@ def _answer(report: AgentReport, job: Job) -> Answer:
     return Answer(report=report, result="recorded")
 
 
-def _recorded(job: Job, report: AgentReport, document: Document | None, now: datetime) -> tuple[tuple[Step, ...], Job]:
-    """What the report means for a job, and the job after it.
+def _walked(job: Job, reports: Sequence[AgentReport], papers: Papers, now: datetime) -> tuple[tuple[Step, ...], Job]:
+    """What the reports mean for a job, and the job after them.
 
-    :raises IllegalTransition: it cannot follow.
+    :raises IllegalTransition: one of them cannot follow.
+    :raises Invalid: by one of them the job's document would be none.
     """
-    if report.epoch != job.epoch:  # what it tells of has been leased or tried again since
-        return (), job
-    steps = (Step(event=event_of(report, job, document), detail=detail_of(report)),)
-    return steps, walk(job, steps, now, settle=False)[0]
+    steps: tuple[Step, ...] = ()
+    altered: Document | None = None
+    for report in reports:
+        if report.epoch != job.epoch:  # what it tells of has been leased or tried again since
+            continue
+        document = (altered or papers(job)) if reads_document(report) else None
+        step = Step(event=event_of(report, job, document), detail=detail_of(report))
+        after = walk(job, (step,), now, settle=False)[0]
+        if document is not None and after.revision != job.revision:
+            altered = document_after(report, document)
+            step = replace(step, document=altered.raw)
+        job, steps = after, (*steps, step)
+    return steps, job

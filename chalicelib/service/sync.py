@@ -27,11 +27,11 @@ from chalicelib.core.ports.jobs import Jobs, SiteQueue
 from chalicelib.core.ports.places import Sites
 from chalicelib.core.site_queue import Kind, leasable, leased, site_due
 from chalicelib.core.sites import LEASE, Site
-from chalicelib.core.sync import AgentReport, SyncRequest
+from chalicelib.core.sync import AgentReport, SyncRequest, reads_document
 from chalicelib.service import fresh
 from chalicelib.service.changing import Step, change_many
 from chalicelib.service.doors import Doors
-from chalicelib.service.readings import Answer, Reading, read_reports
+from chalicelib.service.readings import Answer, Papers, Reading, read_reports
 
 log = logging.getLogger(__name__)
 
@@ -176,8 +176,8 @@ class Syncing:
         """What the reports mean for those of these jobs that are the site's."""
         found = self.jobs.get_many(list(told), strong=strong)
         jobs = [job for job in found.values() if job.site == site.id and job.posted is None]
-        documents = self._documents([job for job in jobs if any(each.event == "exited" for each in told[job.ref])])
-        return {job.ref: read_reports(job, told[job.ref], documents.get(job.ref), now) for job in jobs}
+        papers = self._papers([job for job in jobs if any(reads_document(each) for each in told[job.ref])])
+        return {job.ref: read_reports(job, told[job.ref], papers, now) for job in jobs}
 
     def _announce(self, ended: Sequence[JobRef], now: datetime) -> list[UserId]:
         """Tell the planners which jobs are about to end; returns their users."""
@@ -267,6 +267,17 @@ class Syncing:
             ahead = self.queue.due(site.id, commands=0, leases=LOOK_AHEAD + len(held)).leasable
             good = [ref for ref in ahead if ref not in held and fits(ref)][:take]
         return good
+
+    def _papers(self, jobs: Sequence[Job]) -> Papers:
+        """A reader of documents, which has read those of these jobs."""
+        found = self._documents(jobs)
+        read = {(job.ref, job.revision): found[job.ref] for job in jobs}
+
+        def document(job: Job) -> Document:
+            # That of another revision is called for where the job was altered since.
+            return read.get((job.ref, job.revision)) or self._documents([job])[job.ref]
+
+        return document
 
     def _documents(self, jobs: Sequence[Job]) -> Mapping[JobRef, Document]:
         found = self.jobs.documents([(job.ref, job.revision) for job in jobs]) if jobs else {}

@@ -116,6 +116,7 @@ class Agent:
                 self._orders.obey(read_command(raw))
             except (BadLease, KeyError) as error:
                 log.warning("command not understood", extra={"job": raw.get("job"), "cause": str(error)})
+                self._orders.misread(raw, str(error))
 
     def _give_up(self, sent: Mapping[int, Report], error: InvalidDocument) -> None:
         """One report that the service cannot read must not keep back all others for ever."""

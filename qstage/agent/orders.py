@@ -1,4 +1,4 @@
-"""Carries out the service's commands: cancel, cleanup, hold, release.
+"""Carries out the service's commands: cancel, cleanup, and the orders to the scheduler: hold, release, alter.
 
 A command comes again until a report answers it, so what fails now is tried again, and what was done is not done
 twice. Directories are touched only when they bear the job's mark.
@@ -6,16 +6,29 @@ twice. Directories are touched only when they bear the job's mark.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any
 
 from qstage.agent import rules
 from qstage.agent.jobdir import DirectoryRefused, JobDirectory, NoDirectory, open_job_directory
 from qstage.agent.journal import Journal
-from qstage.agent.policy import OUR_OWN, Policy
+from qstage.agent.policy import OUR_OWN, Policy, refusal
 from qstage.agent.rules import Held, Phase, Presence, Step, of_attempt
 from qstage.agent.schedulers import Rejected, Scheduler, SchedulerAway
-from qstage.agent.wire import Command, Event, Outcome, Report
+from qstage.agent.wire import (
+    ORDERS,
+    BadLease,
+    Change,
+    Command,
+    Event,
+    Outcome,
+    Report,
+    altered_lease,
+    read_command,
+)
 from qstage.cobalt.submission import scheduler_name
 
 log = logging.getLogger("qstage.agent")
@@ -47,7 +60,7 @@ class Orders:
                     self._cancel(command, held)
                 case "cleanup":
                     self._cleanup(command, held)
-                case "hold" | "release":
+                case "hold" | "release" | "alter":
                     self._order(command, held)
         except DirectoryRefused as error:
             if refused:
@@ -63,6 +76,13 @@ class Orders:
                 "command not done",
                 extra={"job": command.job, "command": command.command, "cause": str(error)},
             )
+
+    def misread(self, raw: Mapping[str, Any], words: str) -> None:
+        """Answer an order that was not understood: its user is to know why nothing comes of it."""
+        with contextlib.suppress(BadLease, KeyError):
+            command = read_command({**raw, "command": "hold"})  # which needs nothing but what every order has
+            if raw.get("command") in ORDERS and not self._is_answered(command):
+                self._say(replace(command, command=raw["command"]), "refused", detail=words)
 
     def _cancel(self, command: Command, held: Held | None) -> None:
         if held is None:
@@ -148,7 +168,7 @@ class Orders:
 
     def _order(self, command: Command, held: Held | None) -> None:
         """Carry out an order to the scheduler, and say what it said. To do so twice is to do it once."""
-        if any(said.job == command.job and said.order == command.order for said in self._journal.reports.values()):
+        if self._is_answered(command):
             return
         if held is None:
             self._say(command, "refused", detail="this agent does not hold the job: its journal is gone")
@@ -159,7 +179,9 @@ class Orders:
             step = self._carry_out(command, held, held.native_id)
         except Rejected as error:
             log.warning("order refused", extra={"job": command.job, "command": command.command, "cause": str(error)})
-            self._say(command, "refused", detail=str(error))
+            done = _asked(error.done, command.change)
+            step = rules.altered(held, command, done, self._clock(), refusal=str(error))
+            self._journal.put(step.held, step.reports)
         else:
             self._journal.put(step.held, step.reports)
             log.info("order carried out", extra={"job": command.job, "command": command.command})
@@ -170,7 +192,23 @@ class Orders:
                 self._scheduler.hold(native_id)
             case "release":
                 self._scheduler.release(native_id)
+            case "alter":
+                return self._alter(command, held, native_id)
         return rules.ordered(held, command, self._clock())
+
+    def _alter(self, command: Command, held: Held, native_id: str) -> Step:
+        change = _with_processes(command.change, held)
+        try:
+            words = refusal(altered_lease(held.lease, command.change), self._policy)
+        except BadLease as error:
+            words = str(error)
+        if words is not None:
+            raise Rejected(words)
+        self._scheduler.alter(native_id, change, held.lease)
+        return rules.altered(held, command, command.change, self._clock())
+
+    def _is_answered(self, order: Command) -> bool:
+        return any(said.job == order.job and said.order == order.order for said in self._journal.reports.values())
 
     def _is_said(self, command: Command, events: set[str]) -> bool:
         return any(
@@ -199,6 +237,20 @@ class Orders:
                 order=command.order,
             )
         )
+
+
+def _with_processes(change: Change, held: Held) -> Change:
+    """Where the nodes change, so does the number of processes that a submission would have asked for."""
+    if change.node_count is None or change.process_count is not None:
+        return change
+    size = held.lease.resources
+    count = size.process_count or change.node_count * (size.processes_per_node or 1)
+    return change.but(process_count=count)
+
+
+def _asked(done: Change, asked: Change) -> Change:
+    """What was done, without the processes that followed the nodes."""
+    return done if asked.process_count is not None else done.but(process_count=None)
 
 
 def _check_unused(directory: JobDirectory, command: Command) -> None:

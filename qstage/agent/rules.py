@@ -26,7 +26,18 @@ from datetime import UTC, datetime
 from enum import Enum, StrEnum
 from typing import Any
 
-from qstage.agent.wire import Command, CommandWord, Event, FoundOutput, Lease, Outcome, Report, read_lease
+from qstage.agent.wire import (
+    Change,
+    Command,
+    CommandWord,
+    Event,
+    FoundOutput,
+    Lease,
+    Outcome,
+    Report,
+    altered_lease,
+    read_lease,
+)
 
 ADOPTION = 60.0
 """Seconds in which a job that was registered while it was submitted must appear at the scheduler."""
@@ -289,12 +300,24 @@ def cancel(held: Held, now: float, *, unless_ran: bool = False) -> Held:
 
 def ordered(held: Held, command: Command, now: float) -> Step:
     """The scheduler has done what the service ordered, or it was so already."""
-    done = replace(
-        report(held, _DONE[command.command], now),
+    done = replace(report(held, _DONE[command.command], now), command=command.command, order=command.order)
+    return Step(held=held, reports=(done,))
+
+
+def altered(held: Held, command: Command, done: Change, now: float, *, refusal: str | None = None) -> Step:
+    """The scheduler has been asked for something else: the lease says what, and the walltime that is kept is the new.
+
+    ``refusal``: of an alteration that was done in part, the words about the rest.
+    """
+    after = replace(held, lease=altered_lease(held.lease, done))
+    event: Event = "altered" if refusal is None else "refused"
+    said = replace(
+        report(held, event, now, detail=refusal),
         command=command.command,
         order=command.order,
+        change=done.to_wire() or None,
     )
-    return Step(held=held, reports=(done,))
+    return Step(held=after, reports=(said,))
 
 
 def exited(

@@ -20,11 +20,11 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from qstage.agent import cobalt_told, slurm_answers
+from qstage.agent import alterations, cobalt_told, slurm_answers
 from qstage.agent.rules import Presence
 from qstage.agent.runscript import NATIVE_ID
 from qstage.agent.surroundings import ForeignCommand, pin
-from qstage.agent.wire import Lease
+from qstage.agent.wire import Change, Lease
 
 if TYPE_CHECKING:
     import psij
@@ -62,7 +62,14 @@ _RELEASE = {
 
 
 class Rejected(Exception):
-    """The scheduler would not: take a job, hold it, let go of it. The message is the scheduler's own words."""
+    """The scheduler would not: take a job, hold it, let go of it, alter it. The message is the scheduler's own words.
+
+    ``done`` is what it did change, of an alteration that takes more than one command.
+    """
+
+    def __init__(self, words: str, done: Change | None = None) -> None:
+        super().__init__(words)
+        self.done = done or Change()
 
 
 class SchedulerAway(Exception):
@@ -111,6 +118,10 @@ class Scheduler(Protocol):
 
     def release(self, native_id: str) -> None:
         """Let a held job start. One that is not held is let go already. Raises ``Rejected``."""
+        ...
+
+    def alter(self, native_id: str, change: Change, was: Lease) -> None:
+        """Ask for something else for a job that has not begun. To do so twice is to do it once. Raises ``Rejected``."""
         ...
 
     def forget(self, native_id: str, ticket: str | None) -> None:
@@ -309,6 +320,32 @@ class Queue:
             with contextlib.suppress(FileNotFoundError):
                 (self._executor.work_directory / name).unlink()
 
+    def alter(self, native_id: str, change: Change, was: Lease) -> None:
+        try:
+            steps = alterations.steps(self._name, native_id, change, was)
+        except alterations.Unable as error:
+            raise Rejected(str(error)) from error
+        done = Change()
+        for step in steps:
+            code, out = self._run(step.command)
+            if not self._took(native_id, step.change, code):
+                raise Rejected(
+                    out.strip() or f"the scheduler would not alter job {native_id}, and gave no reason", done
+                )
+            done = done.also(step.change)
+
+    def _took(self, native_id: str, change: Change, code: int) -> bool:
+        """Whether a change took place: the scheduler shows it, or, where it shows nothing, said so."""
+        command = alterations.shown(self._name, native_id)
+        if command is None:
+            if code != 0:
+                self._check_it_answers(native_id)
+            return code == 0
+        status, out = self._run(command)
+        if status != 0:
+            self._check_it_answers(native_id)
+        return alterations.is_so(self._name, change, out)
+
     def _tell(self, verb: str, commands: Mapping[str, tuple[str, ...]], native_id: str) -> None:
         template = commands.get(self._name)
         if template is None:
@@ -396,6 +433,9 @@ class Direct:
 
     def release(self, native_id: str) -> None:
         raise Rejected("processes of this machine are not held: they have been started")
+
+    def alter(self, native_id: str, change: Change, was: Lease) -> None:
+        raise Rejected("processes of this machine are not altered: they have been started")
 
     def forget(self, native_id: str, ticket: str | None) -> None:
         self._jobs.pop(native_id, None)

@@ -10,17 +10,17 @@ import base64
 import binascii
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from typing import Any, Literal, TypeVar, cast, get_args
 
 from qstage.cobalt.submission import ADOPT, HELD
 
-Event = Literal["queued", "active", "exited", "rejected", "refused", "cleaned", "held", "released"]
+Event = Literal["queued", "active", "exited", "rejected", "refused", "cleaned", "held", "released", "altered"]
 """What a report says. ``rejected``: the scheduler would not; ``refused``: this site's policy would not."""
 
 Outcome = Literal["ok", "error", "walltime", "lost", "canceled"]
-CommandWord = Literal["cancel", "cleanup", "hold", "release"]
-ORDERS = frozenset({"hold", "release"})
+CommandWord = Literal["cancel", "cleanup", "hold", "release", "alter"]
+ORDERS = frozenset({"hold", "release", "alter"})
 """Commands about a job that the scheduler has. They bear a number."""
 Kind = Literal["file", "directory", "missing"]
 
@@ -144,6 +144,42 @@ class Lease:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """What the scheduler is to be asked for, or has been; None: as it is. ``duration`` is seconds."""
+
+    duration: int | None = None
+    queue_name: str | None = None
+    account: str | None = None
+    node_count: int | None = None
+    process_count: int | None = None
+
+    def but(self, **other: Any) -> Change:
+        """The change with other values for some."""
+        return replace(self, **other)
+
+    def also(self, more: Change) -> Change:
+        """Both changes; the later one's values count."""
+        return replace(self, **_given(more))
+
+    def to_wire(self) -> dict[str, dict[str, Any]]:
+        """The merge patch of a document, or of a lease, that makes it so."""
+        found = _given(self)
+        parts = {
+            "attributes": {name: value for name, value in found.items() if name in _OF_ATTRIBUTES},
+            "resources": {name: value for name, value in found.items() if name not in _OF_ATTRIBUTES},
+        }
+        return {name: part for name, part in parts.items() if part}
+
+
+_TEXTS = frozenset({"queue_name", "account"})
+_OF_ATTRIBUTES = frozenset({"duration", *_TEXTS})
+
+
+def _given(change: Change) -> dict[str, Any]:
+    return {each.name: value for each in fields(change) if (value := getattr(change, each.name)) is not None}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Command:
     """Something the service asks for, again and again until a report answers it.
 
@@ -162,6 +198,8 @@ class Command:
     attempt: int = 1
     order: int | None = None
     """Which of the job's orders to the scheduler this is; the report that answers it says so."""
+    change: Change = Change()
+    """Of an alteration."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -202,6 +240,8 @@ class Report:
     command: CommandWord | None = None
     """The command that this answers, if it does."""
     order: int | None = None
+    change: Mapping[str, Any] | None = None
+    """Of an alteration, what the scheduler has changed, as ``Change.to_wire`` has it."""
 
     def to_wire(self) -> dict[str, Any]:
         """The report as the service reads it: members without a value are left out."""
@@ -220,6 +260,8 @@ class Report:
             body["command"] = self.command
         if self.order is not None:
             body["order"] = self.order
+        if self.change is not None:
+            body["change"] = self.change
         if self.detail is not None:
             body["detail"] = self.detail[:2000]
         return body
@@ -287,7 +329,29 @@ def read_command(raw: Mapping[str, Any]) -> Command:
         unless_ran=raw.get("unless_ran") is True,
         attempt=_attempt(raw),
         order=_whole(raw, "order") if word in ORDERS else None,
+        change=_change(raw) if word == "alter" else Change(),
     )
+
+
+def _change(raw: Mapping[str, Any]) -> Change:
+    """Read what an alteration wants. One that is not understood whole is not carried out in part."""
+    parts = [dict(_object(_object(raw, "change"), name)) for name in raw["change"]]
+    wanted = {name: value for part in parts for name, value in part.items()}
+    known = {each.name for each in fields(Change)}
+    strange = set(wanted) - known
+    if strange or not wanted:
+        words = ", ".join(sorted(strange)) or "nothing"
+        raise BadLease(f"the alteration is of {words}: this agent may be older than the service")
+    read: dict[str, Any] = {name: (_text if name in _TEXTS else _whole)(wanted, name) for name in wanted}
+    return Change(**read)
+
+
+def altered_lease(lease: Lease, change: Change) -> Lease:
+    """The lease of a job whose scheduler has been asked for something else."""
+    raw = dict(lease.raw)
+    for name, part in change.to_wire().items():
+        raw[name] = {**(raw.get(name) or {}), **part}
+    return read_lease(raw)
 
 
 def read_answer(raw: Mapping[str, Any]) -> Answer:

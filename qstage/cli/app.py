@@ -29,6 +29,7 @@ COMMANDS = {
     "qstat": Entry("qstat:qstat", "Show jobs, in Cobalt's layout."),
     "qdel": Entry("qdel:qdel", "Cancel jobs."),
     "qalter": Entry("qalter:qalter", "Change jobs, by Cobalt's options."),
+    "qmove": Entry("qmove:qmove", "Move jobs to another queue, as Cobalt does."),
     "qhold": Entry("qhold:qhold", "Keep jobs from starting, as Cobalt does."),
     "qrls": Entry("qhold:qrls", "Let held jobs go on, as Cobalt does."),
     "watch": Entry("watch:watch", "Watch jobs as they go."),

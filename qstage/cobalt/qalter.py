@@ -1,11 +1,12 @@
 """Cobalt's qalter: its command line, what it makes of each job, and what it says of that.
 
-    request = parse_qalter(argv, user=..., checks=...)
+    request = parse_qalter(argv, user=..., checks=..., added=())
     refuse_running(request)                 if any of the jobs is active
     change = change_of(request, job)        for each job, in turn
     told(before, change)                    once the queue manager has taken it
 
-Changing a job is done elsewhere. Its oddities are Cobalt's: a walltime that would fall below zero is complained of and
+``added`` are options that Cobalt's qalter does not have; each sets the field that it is named for. Changing a job is
+done elsewhere. Its oddities are Cobalt's: a walltime that would fall below zero is complained of and
 then taken for an absolute one; a change of the project of a running job is refused without a word.
 """
 
@@ -22,7 +23,7 @@ from qstage.cobalt.options import QALTER
 from qstage.cobalt.reading import Reading, refused
 from qstage.cobalt.usage import usage_text
 from qstage.cobalt.values import read_walltime
-from qstage.cobalt.words import Table
+from qstage.cobalt.words import Given, Option, Table
 
 _RUNNING = {
     "nodes": "cannot change node count of a running job",
@@ -80,6 +81,16 @@ class _Altering(Reading):
     command = "qalter"
     sign = ""
 
+    def meet(self, given: Given) -> None:
+        super().meet(given)
+        if given.added and given.value is not None:
+            self.given.add(given.option.dest)
+            self.more[given.option.dest] = str(given.value)
+
+    def _forget(self) -> None:
+        super()._forget()
+        self.more: dict[str, str] = {}
+
     def _take_text(self, dest: str, value: str) -> None:
         if dest in ("errorpath", "outputpath"):
             self.texts[dest] = value
@@ -90,9 +101,16 @@ class _Altering(Reading):
             super()._take_text(dest, value)
 
 
-def parse_qalter(argv: Sequence[str], *, user: str, checks: Checks | None = None, prog: str = "qalter") -> Qalter:
+def parse_qalter(
+    argv: Sequence[str],
+    *,
+    user: str,
+    checks: Checks | None = None,
+    added: tuple[Option, ...] = (),
+    prog: str = "qalter",
+) -> Qalter:
     """Read a qalter command line. Raises UsageError."""
-    reading = _Altering(Table(QALTER), user, checks or Checks(), prog)
+    reading = _Altering(Table(QALTER, added), user, checks or Checks(), prog)
     try:
         reading.read(argv)
         given = _given(reading, prog)
@@ -117,7 +135,7 @@ def _given(reading: Reading, prog: str) -> frozenset[str]:
     return given
 
 
-def _changes(reading: Reading, user: str) -> dict[str, Any]:
+def _changes(reading: _Altering, user: str) -> dict[str, Any]:
     flags = reading.flags
     values: dict[str, Any] = {name: True for name in ("user_hold", "run_project", "defer") if name in flags}
     if flags & {"enable_preboot", "disable_preboot"}:
@@ -135,7 +153,7 @@ def _changes(reading: Reading, user: str) -> dict[str, Any]:
         values["user_list"] = [user] if "run_project" in flags else list(reading.user_list or ())
     if reading.mode is not None:
         values["mode"] = reading.mode
-    return values
+    return values | reading.more
 
 
 def refuse_running(request: Qalter) -> UsageError:

@@ -5,8 +5,8 @@ prefixes, clusters of short options, ``--``, and the integer grammar. It knows n
 no value beyond "is an integer". The wording of its refusals is that of Python 2.7's optparse, which is what
 a Cobalt user sees.
 
-Options that Cobalt does not have can be added to a table. They are long only and never shadow Cobalt: a
-prefix that fits any of Cobalt's options means Cobalt's, whatever was added.
+Options that Cobalt does not have can be added to a table. They never shadow Cobalt: a prefix that fits any of
+Cobalt's options means Cobalt's, whatever was added, and so does a letter.
 """
 
 from __future__ import annotations
@@ -64,19 +64,23 @@ class Table:
     added: tuple[Option, ...] = ()
     short: dict[str, Option] = field(init=False)
     long: dict[str, Option] = field(init=False)
+    added_short: dict[str, Option] = field(init=False)
     added_long: dict[str, Option] = field(init=False)
 
     def __post_init__(self) -> None:
         long = {name: option for option in self.options for name in option.longs}
         added_long = {name: option for option in self.added for name in option.longs}
-        for option in self.added:
-            if option.shorts:
-                raise ValueError(f"added option {option.shorts[0]} is short: only long options can be added")
+        short = {name: option for option in self.options for name in option.shorts}
+        added_short = {name: option for option in self.added for name in option.shorts}
+        for name in added_short:
+            if name in short:
+                raise ValueError(f"added option {name} is Cobalt's")
         for name in added_long:
             hidden = next((other for other in long if other.startswith(name)), None)
             if hidden is not None:
                 raise ValueError(f"added option {name} could never be typed: it abbreviates Cobalt's {hidden}")
-        object.__setattr__(self, "short", {n: option for option in self.options for n in option.shorts})
+        object.__setattr__(self, "short", short)
+        object.__setattr__(self, "added_short", added_short)
         object.__setattr__(self, "long", long)
         object.__setattr__(self, "added_long", added_long)
 
@@ -154,15 +158,16 @@ def _take_short(words: list[str], table: Table, meet: Callable[[Given], None]) -
     cluster = words.pop(0)
     for place, letter in enumerate(cluster[1:], start=2):
         name = "-" + letter
-        option = table.short.get(name)
+        added = name in table.added_short
+        option = table.added_short.get(name) or table.short.get(name)
         if option is None:
             raise WordError(f"no such option: {name}")
         if option.takes == "nothing":
-            meet(Given(option=option, name=name, value=None, added=False))
+            meet(Given(option=option, name=name, value=None, added=added))
             continue
         if place < len(cluster):
             words.insert(0, cluster[place:])
-        meet(Given(option=option, name=name, value=_value(words, option, name), added=False))
+        meet(Given(option=option, name=name, value=_value(words, option, name), added=added))
         return
 
 

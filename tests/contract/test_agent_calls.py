@@ -22,7 +22,7 @@ from qstage.agent.orders import Orders
 from qstage.agent.policy import Policy
 from qstage.agent.rules import Presence
 from qstage.agent.schedulers import Receipt
-from qstage.agent.wire import Lease
+from qstage.agent.wire import Change, Lease
 from qstage.agent.work import Work
 from qstage.client import Client
 from qstage.client.results import Secret
@@ -93,6 +93,9 @@ class Paced:
 
     def release(self, native_id: str) -> None:
         raise AssertionError("nothing is released here")
+
+    def alter(self, native_id: str, change: Change, was: Lease) -> None:
+        raise AssertionError("nothing is altered here")
 
     def forget(self, native_id: str, ticket: str | None) -> None:
         pass

@@ -24,6 +24,8 @@ class SlurmSite(Site):
 
     refused: ClassVar[dict[str, Any]] = {"attributes": {"duration": 600, "queue_name": "nosuch"}}
     refusal = "invalid partition"
+    longer = "30:00 debug"
+    no_such_queue = "Invalid partition name"
     unable_to_start: ClassVar[dict[str, Any]] = {"attributes": {"duration": 600, "queue_name": "shut"}}
     shortest = 60
     """Seconds: Slurm's walltimes are whole minutes."""
@@ -46,6 +48,10 @@ class SlurmSite(Site):
         shown = self.cluster.command("squeue", "-h", "-o", "%r", "-n", f"md-{number}-k3j2").decode().strip()
         return shown in {"JobHeldUser", "JobHeldAdmin"}  # the latter where the user is root
 
+    def shows(self, number: int) -> str:
+        """The walltime and the queue that the scheduler has for a job."""
+        return self.cluster.command("squeue", "-h", "-o", "%l %P", "-n", f"md-{number}-k3j2").decode().strip()
+
     def pass_walltime(self, number: int) -> None:
         """Let the time pass: here it passes by itself."""
 
@@ -55,13 +61,15 @@ class CobaltSite(Site):
 
     refused: ClassVar[dict[str, Any]] = {"attributes": {"duration": 60}}
     refusal = "Walltime less than minimum"
+    longer = "00:30:00 debug"
+    no_such_queue = "queue 'nosuch' does not exist"
     unable_to_start: ClassVar[dict[str, Any]] = {"attributes": {"duration": 600, "queue_name": "shut"}}
     shortest = 300
     native_variable = "COBALT_JOBID"
 
     def __init__(self, home: Path, service: Service, simulator: CobaltSimulator, clock: TurnedClock) -> None:
         super().__init__(home, service, "cobalt", f"{simulator.bin}:/usr/bin:/bin")
-        self.config.write_text(self.config.read_text().replace('["debug"]', '["debug", "shut"]'))
+        self.config.write_text(self.config.read_text().replace('["debug"]', '["debug", "shut", "nosuch"]'))
         self.simulator, self.clock = simulator, clock
 
     def names(self) -> list[str]:
@@ -71,6 +79,11 @@ class CobaltSite(Site):
     def is_held(self, number: int) -> bool:
         """Whether the scheduler keeps the job from starting by a hold of its user."""
         return f"md-{number}-k3j2 user_hold" in [" ".join(line.split()) for line in self._qstat("JobName:State")]
+
+    def shows(self, number: int) -> str:
+        """The walltime and the queue that the scheduler has for a job."""
+        rows = [line.split() for line in self._qstat("JobName:WallTime:Queue")]
+        return next(f"{walltime} {queue}" for name, walltime, queue in rows if name == f"md-{number}-k3j2")
 
     def _qstat(self, header: str) -> list[str]:
         command = [str(self.simulator.bin / "qstat"), f"--header={header}"]

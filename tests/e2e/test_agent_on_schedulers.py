@@ -264,6 +264,63 @@ def test_a_job_queued_behind_a_hold_starts_when_it_is_released(site: SlurmSite |
     assert ends(site, job)["outcome"] == "canceled"
 
 
+LONGER = {"attributes": {"duration": 1790, "queue_name": "debug"}}
+
+
+@pytest.mark.parametrize("crash", [None, "queued-before", "queued-after"])
+def test_a_job_altered_in_the_queue_is_what_it_was_altered_to_and_an_agent_killed_at_it_does_it_once_more(
+    site: SlurmSite | CobaltSite, crash: str | None
+) -> None:
+    job = site.lease(1001, QUICK, **site.unable_to_start)
+    site.start()
+    until(lambda: "queued" in site.service.events(job), "it is in the queue")
+    site.order(1001, "hold")
+    until(lambda: "held" in site.service.events(job), "it is held, and so does not run away")
+    if crash is not None:
+        site.stop()
+        dying = site.start(crash=crash)
+        site.order(1001, "alter", change=LONGER)
+        assert dying.wait(timeout=20) == -9
+        site.start()
+    else:
+        site.order(1001, "alter", change=LONGER)
+    until(lambda: "altered" in site.service.events(job), "it is altered")
+    told = site.service.last(job)
+    assert (told["change"], told["order"]) == (LONGER, site.service.orders)
+    assert site.shows(1001) == site.longer
+    site.order(1001, "release")
+    assert ends(site, job)["outcome"] == "ok"
+    assert site.service.events(job).count("altered") == 1
+
+
+def test_what_a_scheduler_will_not_alter_is_refused_in_its_own_words_and_the_job_goes_on(
+    site: SlurmSite | CobaltSite,
+) -> None:
+    job = site.lease(1001, QUICK, **site.unable_to_start)
+    site.start()
+    until(lambda: "queued" in site.service.events(job), "it is in the queue")
+    before = site.shows(1001)
+    site.order(1001, "alter", change={"attributes": {"queue_name": "nosuch"}})
+    until(lambda: "refused" in site.service.events(job), "it is refused")
+    assert site.no_such_queue in site.service.last(job)["detail"]
+    assert site.shows(1001) == before
+    site.order(1001, "alter", change={"attributes": {"queue_name": "debug"}})
+    until(lambda: "exited" in site.service.events(job), "it ends")
+    assert site.service.last(job)["outcome"] == "ok"
+
+
+def test_a_running_cobalt_job_keeps_its_walltime_whoever_asks(cobalt_site: CobaltSite) -> None:
+    job = cobalt_site.lease(1001, WAIT)
+    cobalt_site.start()
+    until(lambda: "active" in cobalt_site.service.events(job), "it runs")
+    cobalt_site.order(1001, "alter", change={"attributes": {"duration": 3600}})
+    until(lambda: "refused" in cobalt_site.service.events(job), "it is refused")
+    assert "cannot change wall time of a running job" in cobalt_site.service.last(job)["detail"]
+    go(cobalt_site, 1001)
+    until(lambda: "exited" in cobalt_site.service.events(job), "it ends")
+    assert cobalt_site.service.last(job)["outcome"] == "ok"
+
+
 def test_slurms_own_tasks_see_the_jobs_environment_and_a_foreign_default_does_not_move_the_job(
     slurm_site: SlurmSite,
 ) -> None:

@@ -19,6 +19,7 @@ from chalicelib.adapters.memory.jobs import MemoryDependants, MemoryJobs, Memory
 from chalicelib.adapters.memory.places import MemoryCollections, MemorySites
 from chalicelib.adapters.memory.rows import MemoryRows
 from chalicelib.adapters.memory_logins import MemoryLogins
+from chalicelib.core.altering import patch_of
 from chalicelib.core.consent import LoginReason
 from chalicelib.core.desk import Desk
 from chalicelib.core.errors import LoginNeeded
@@ -449,6 +450,8 @@ class AgentTwin:
         answer = {**told, "command": command.word, "order": command.order.number}
         if reports[0]["event"] != "active":
             reports.insert(0, {**answer, "event": "refused", "detail": "it runs"})
+        elif command.order.terms:
+            reports.insert(0, {**answer, "event": "altered", "change": patch_of(command.order.terms)})
         else:
             held["waits"] = command.word == "hold"
             reports.insert(0, {**answer, "event": "held" if held["waits"] else "released"})

@@ -12,7 +12,7 @@ from qstage.agent.journal import Journal
 from qstage.agent.policy import Policy
 from qstage.agent.rules import Phase, Presence
 from qstage.agent.schedulers import Receipt
-from qstage.agent.wire import Lease, read_lease
+from qstage.agent.wire import Change, Lease, read_lease
 from qstage.agent.work import Work
 from qstage.client.results import Secret
 
@@ -43,6 +43,9 @@ class HeldJobs:
 
     def release(self, native_id: str) -> None:
         self.released.append(native_id)
+
+    def alter(self, native_id: str, change: Change, was: Lease) -> None:
+        raise AssertionError("nothing is altered here")
 
     def forget(self, native_id: str, ticket: str | None) -> None:
         pass

@@ -15,7 +15,7 @@ from qstage.agent.orders import Orders
 from qstage.agent.policy import Policy
 from qstage.agent.rules import Held, Phase, Presence
 from qstage.agent.schedulers import Receipt, Rejected, SchedulerAway
-from qstage.agent.wire import Lease, read_command, read_lease
+from qstage.agent.wire import BadLease, Change, Lease, read_command, read_lease
 
 JOB = "user/1001"
 LEASE = {
@@ -44,6 +44,9 @@ class Told:
 
     def release(self, native_id: str) -> None:
         self._do("release", native_id)
+
+    def alter(self, native_id: str, change: Change, was: Lease) -> None:
+        self._do("alter", native_id, change)
 
     def _do(self, *what: Any) -> None:
         fault, self.fault = self.fault, None
@@ -168,6 +171,76 @@ def test_a_job_that_is_not_held_here_is_refused(desk: Desk) -> None:
     desk.journal.drop(JOB)
     desk.obey("hold")
     assert desk.said() == [("refused", 5, "hold")]
+
+
+CHANGE = {"attributes": {"duration": 2700, "queue_name": "long"}}
+
+
+def test_an_alteration_is_told_and_the_lease_says_it_from_then_on_whoever_reads_the_journal(desk: Desk) -> None:
+    desk.obey("alter", change=CHANGE)
+    desk.obey("alter", change=CHANGE)
+    assert desk.scheduler.told == [("alter", "71", Change(duration=2700, queue_name="long"))]
+    assert desk.said() == [("altered", 5, "alter")]
+    assert [each.to_wire()["change"] for each in desk.journal.reports.values()] == [CHANGE]
+    desk.journal.close()
+    desk.start()
+    assert (desk.held.lease.attributes.duration, desk.held.lease.attributes.queue_name) == (2700, "long")
+    assert desk.held.lease.resources.node_count == 2
+
+
+@pytest.mark.parametrize("after", [False, True])
+def test_an_agent_killed_around_an_alteration_makes_it_when_it_is_told_again(desk: Desk, after: bool) -> None:
+    desk.scheduler.fault, desk.scheduler.after = Killed(), after
+    with pytest.raises(Killed):
+        desk.obey("alter", change=CHANGE)
+    desk.journal.close()
+    desk.start()
+    assert desk.held.lease.attributes.duration == 600
+    desk.obey("alter", change=CHANGE)
+    assert desk.said() == [("altered", 5, "alter")]
+
+
+def test_with_the_nodes_goes_the_number_of_processes_which_no_document_has_to_name(desk: Desk) -> None:
+    desk.obey("alter", change={"resources": {"node_count": 4}})
+    assert desk.scheduler.told == [("alter", "71", Change(node_count=4, process_count=4))]
+    assert [each.change for each in desk.journal.reports.values()] == [{"resources": {"node_count": 4}}]
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"attributes": {"queue_name": "prod"}}, "queue 'prod' is not among those that this site's policy allows"),
+        ({"attributes": {"account": "chem; rm"}}, "holds characters"),
+        ({"resources": {"node_count": 5}}, "5 nodes are more than this site's policy allows: 4"),
+    ],
+)
+def test_the_site_s_policy_is_asked_before_its_scheduler(desk: Desk, change: dict[str, Any], words: str) -> None:
+    desk.obey("alter", change=change)
+    assert desk.scheduler.told == []
+    assert desk.said() == [("refused", 5, "alter")]
+    assert words in str([each.detail for each in desk.journal.reports.values()])
+    assert desk.held.lease.raw == LEASE
+
+
+def test_what_was_done_of_an_alteration_that_was_refused_in_part_is_told_with_the_refusal(desk: Desk) -> None:
+    desk.scheduler.fault = Rejected("queue 'long' does not exist", Change(duration=2700))
+    desk.obey("alter", change=CHANGE)
+    assert desk.said() == [("refused", 5, "alter")]
+    assert [each.change for each in desk.journal.reports.values()] == [{"attributes": {"duration": 2700}}]
+    assert (desk.held.lease.attributes.duration, desk.held.lease.attributes.queue_name) == (2700, "debug")
+
+
+@pytest.mark.parametrize("change", [{}, {"attributes": {"memory": 1}}, {"files": {"a": "b"}}])
+def test_an_alteration_that_is_not_understood_whole_is_refused_and_not_carried_out_in_part(
+    desk: Desk, change: Any
+) -> None:
+    raw = {"job": JOB, "id": 1001, "epoch": 1, "command": "alter", "order": 5, "change": change}
+    for _ in range(2):
+        with pytest.raises(BadLease, match="may be older than the service") as error:
+            desk.orders.obey(read_command(raw))
+        desk.orders.misread(raw, str(error.value))
+    assert desk.said() == [("refused", 5, "alter")]
+    assert desk.scheduler.told == []
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ import pytest
 from qstage.agent.rules import Presence
 from qstage.agent.schedulers import Queue, Rejected, SchedulerAway, WrongSite, open_scheduler
 from qstage.agent.slurm_answers import read_presence
-from qstage.agent.wire import read_lease
+from qstage.agent.wire import Change, read_lease
 
 
 def lease(**attributes: Any) -> Any:
@@ -163,3 +163,65 @@ def test_a_simulator_in_a_directory_called_qstage_is_not_taken_for_our_shim(logi
     login.command("qsub", 'exec /opt/qstage qsub "$@"')
     with pytest.raises(WrongSite, match="submit to itself"):
         login.open("cobalt")
+
+
+def altering(login: Login, scheduler: str, change: Change, was: int = 630) -> list[str]:
+    """What the scheduler is told: each command notes its own words."""
+    login.open(scheduler).alter("71", change, lease(duration=was))
+    return (login.home / "told").read_text().splitlines()
+
+
+def noting(login: Login, *names: str) -> None:
+    for name in names:
+        login.command(name, f'echo "{name} $*" >>{login.home}/told')
+
+
+def test_slurm_is_told_all_of_a_change_at_once_and_what_it_shows_decides(login: Login) -> None:
+    login.command("scontrol", f'echo "scontrol $*" >>{login.home}/told; exit 1')
+    login.command("squeue", 'echo "1-00:30:00|long|chem|4"')
+    change = Change(duration=88200, queue_name="long", account="chem", node_count=4, process_count=8)
+    words = "scontrol update JobId=71 TimeLimit=1470 Partition=long Account=chem NumNodes=4 NumTasks=8"
+    assert altering(login, "slurm", change) == [words]
+    login.command("scontrol", "echo 'Invalid partition name specified for job 71' >&2; exit 1")
+    with pytest.raises(Rejected, match="Invalid partition name"):
+        altering(login, "slurm", Change(queue_name="short"))
+    login.command("squeue", "echo 'Unable to contact slurm controller' >&2; exit 1")
+    with pytest.raises(SchedulerAway):
+        altering(login, "slurm", Change(queue_name="long"))
+
+
+@pytest.mark.parametrize(("seconds", "first"), [(2700, "qmove"), (300, "qalter")])
+def test_a_cobalt_job_that_grows_is_moved_first_and_one_that_shrinks_last(
+    login: Login, seconds: int, first: str
+) -> None:
+    noting(login, "qalter", "qmove", "qsub", "qdel")
+    clock = f"00:{seconds // 60:02}:00"
+    shown = rf"JobID: 71\n    WallTime : {clock}\n    Queue : long\n    Project : chem\n    Nodes : 4\n    Procs : 4\n"
+    login.command("qstat", f"printf '{shown}'")
+    change = Change(duration=seconds, queue_name="long", account="chem", node_count=4, process_count=4)
+    told = altering(login, "cobalt", change)
+    both = ["qmove long 71", f"qalter -t {seconds // 60} -n 4 --proccount 4 -A chem 71"]
+    assert told == (both if first == "qmove" else both[::-1])
+
+
+def test_of_a_cobalt_job_that_is_altered_in_part_the_part_is_told(login: Login) -> None:
+    noting(login, "qalter", "qsub", "qdel")
+    login.command("qmove", "echo \"Error: queue 'long' does not exist\" >&2; exit 1")
+    login.command("qstat", r"printf 'JobID: 71\n    WallTime : 00:05:00\n    Queue : default\n'")
+    with pytest.raises(Rejected, match="queue 'long' does not exist") as refused:
+        altering(login, "cobalt", Change(duration=300, queue_name="long"))
+    assert refused.value.done == Change(duration=300)
+
+
+def test_a_pbs_job_is_altered_by_commands_of_its_own_and_its_nodes_are_not(login: Login) -> None:
+    noting(login, "qalter", "qmove", "qsub", "qdel")
+    login.command("qstat", "echo '{}'")
+    change = Change(duration=300, queue_name="long", account="chem")
+    assert altering(login, "pbs", change) == ["qalter -l walltime=00:05:00 71", "qalter -A chem 71", "qmove long 71"]
+    with pytest.raises(Rejected, match="select statement"):
+        altering(login, "pbs", Change(node_count=4))
+
+
+def test_a_scheduler_whose_commands_are_not_known_here_is_said_so(login: Login) -> None:
+    with pytest.raises(Rejected, match="does not alter jobs of the scheduler lsf"):
+        altering(login, "lsf", Change(duration=300))

@@ -46,6 +46,8 @@ def sent(service: responses.RequestsMock) -> Any:
         ("--time=01:00:00", {"attributes": {"duration": 3600}}, "walltime changed from 30 to 60\n"),
         ("-n 2", {"resources": {"node_count": 2}}, "nodes changed from 4 to 2"),
         ("-A bio", {"attributes": {"account": "bio"}}, "project set to bio"),
+        ("-q long", {"attributes": {"queue_name": "long"}}, "queue set to long"),
+        ("--queue=long", {"attributes": {"queue_name": "long"}}, "queue set to long"),
         ("-M a@b.c", {"notify": {"email": "a@b.c"}}, "notify set to a@b.c"),
         ("-o out/x.txt", {"stdout_path": "out/x.txt"}, "outputpath set to out/x.txt"),
         ("--attrs mcdram=flat", {"attributes": {"custom_attributes": {"mcdram": "flat"}}}, "attrs set to"),
@@ -102,4 +104,29 @@ def test_ids_that_match_nothing_are_said_to_with_status_0(
     service: responses.RequestsMock, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run(["qalter", "-t", "45", "99"]) == 0
+    assert capsys.readouterr().err == "Failed to match any jobs or queues\n"
+
+
+def test_what_the_scheduler_is_only_asked_for_is_printed_as_cobalt_does_and_said_to_be_so(
+    service: responses.RequestsMock, capsys: pytest.CaptureFixture[str]
+) -> None:
+    queued = JOB | {"state": "queued"}
+    asked = queued | {"pending": [{"command": "alter", "order": 7, "attributes": {"duration": 2700}}]}
+    service.replace(responses.GET, f"{URL}/v1/jobs/1001", json=queued)
+    service.patch(f"{URL}/v1/jobs/1001", json=asked)
+    note = "qstage: job 1001 is at the scheduler: theta's agent asks it, and qstat shows what it says\n"
+    assert run(["qalter", "-t", "45", "1001"]) == 0
+    assert capsys.readouterr() == ("walltime changed from 30 to 45\n", note)
+    assert run(["qmove", "long", "1001", "99"]) == 0
+    assert capsys.readouterr() == ("moved job 1001 to queue 'long'\n", note)
+    assert sent(service) == {"attributes": {"queue_name": "long"}}
+
+
+def test_a_running_job_is_not_moved_and_one_that_is_not_there_matches_nothing(
+    service: responses.RequestsMock, capsys: pytest.CaptureFixture[str]
+) -> None:
+    service.replace(responses.GET, f"{URL}/v1/jobs/1001", json=JOB | {"state": "active"})
+    assert run(["qmove", "long", "1001"]) == 1
+    assert capsys.readouterr().err == "job 1001 is running; it cannot be moved\n"
+    assert run(["qmove", "long", "99"]) == 0
     assert capsys.readouterr().err == "Failed to match any jobs or queues\n"

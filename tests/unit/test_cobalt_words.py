@@ -154,5 +154,8 @@ def test_a_prefix_that_fits_cobalts_options_never_means_an_added_one() -> None:
 def test_an_added_option_that_could_not_be_typed_is_refused_at_once() -> None:
     with pytest.raises(ValueError, match=r"--no could never be typed"):
         Table(QSUB, (Option(dest="no", names=("--no",)),))
-    with pytest.raises(ValueError, match=r"-x is short"):
-        Table(QSUB, (Option(dest="x", names=("-x", "--extra")),))
+    with pytest.raises(ValueError, match=r"-q is Cobalt's"):
+        Table(QSUB, (Option(dest="x", names=("-q", "--extra")),))
+    seen: list[tuple[str, object, bool]] = []
+    scan(["-xlong"], Table(QSUB, (Option(dest="x", names=("-x",)),)), lambda g: seen.append((g.name, g.value, g.added)))
+    assert seen == [("-x", "long", True)]

@@ -16,6 +16,8 @@ from chalicelib.core.document import Document
 from chalicelib.core.events import (
     Active,
     Altered,
+    AlteredThere,
+    AlterOrdered,
     Awaited,
     Canceled,
     CancelRefused,
@@ -29,15 +31,18 @@ from chalicelib.core.events import (
     Event,
     Exited,
     Failed,
+    Held,
     HoldPlaced,
     HoldReleased,
     Leased,
     LegsClaimed,
     LegsReleased,
     LegsSettled,
+    OrderRefused,
     Overdue,
     Queued,
     Rejected,
+    Released,
     Report,
     StagedIn,
     TriedAgain,
@@ -47,6 +52,7 @@ from chalicelib.core.holds import Hold
 from chalicelib.core.ids import BatchId, JobNumber, TaskId
 from chalicelib.core.job import FINAL, Job, Leg, LegStatus, Outcome, Stage, State
 from chalicelib.core.lifecycle import LONGEST_TRAIL, PAST, TABLE, IllegalTransition, allows, faults_of, transition
+from chalicelib.core.orders import Verb
 from chalicelib.core.outputs import Found, legs_at_exit
 from chalicelib.core.progress import abandoned_by, due, plannable, rests, stage_of, waits_to_try
 from chalicelib.core.retrying import try_by_hand
@@ -267,6 +273,25 @@ class Life:
             report = Exited(epoch=self.job.epoch, native_id=native, exit_code=code, outcome=outcome, legs=legs)
             assert self.tell(report)
 
+    def answer_an_order(self) -> None:
+        """The scheduler does, or would not do, what was asked last or before; of no answer is anything heard twice."""
+        if not self.job.orders:
+            return
+        order = self.data.draw(st.sampled_from(self.job.orders))
+        epoch, number = self.job.epoch, order.number
+        change = replace(
+            altered(self.job, self.document, a_document(attributes={"duration": 60 + self.job.revision})), legs=None
+        )
+        answers = {Verb.HOLD: Held(epoch=epoch, order=number), Verb.RELEASE: Released(epoch=epoch, order=number)}
+        done = answers.get(order.verb) or AlteredThere(epoch=epoch, order=number, change=change)
+        would_not = OrderRefused(epoch=epoch, order=number, verb=order.verb)
+        assert self.tell(would_not if self.data.draw(RARELY) else done)
+        assert all(each.number != number for each in self.job.orders)
+
+    def order_an_alteration(self) -> None:
+        legal = self.tell(AlterOrdered(terms={"duration": 60 + self.job.version}))
+        assert legal is (self.job.state is State.QUEUED)
+
     def refuse_it(self) -> None:
         if self.job.state in (State.STAGED, State.QUEUED) and self.job.epoch and self.data.draw(RARELY):
             assert self.tell(Rejected(epoch=self.job.epoch, error="rejected"))
@@ -366,6 +391,8 @@ STEPS = (
     ),
     *(
         Life.refuse_it,
+        Life.answer_an_order,
+        Life.order_an_alteration,
         Life.refuse_to_end_it,
         Life.clean_up,
         Life.hear_of_another_lease,

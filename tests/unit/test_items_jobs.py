@@ -105,6 +105,7 @@ jobs = st.builds(
     waiting_for=st.frozensets(words, max_size=4),
     posted=st.none() | words,
     orders=st.lists(orders, max_size=2).map(tuple),
+    answered=st.integers(0, 99),
     trail=st.lists(marks, max_size=5).map(tuple),
     tags=st.dictionaries(words, words, max_size=3),
     journey=st.none() | journeys,

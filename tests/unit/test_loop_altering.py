@@ -49,7 +49,7 @@ def document(house: House, number: JobNumber) -> Any:
     [
         ({"name": "other"}, {"new"}),
         ({"stage_in": []}, {"new"}),
-        (LONGER, UNLEASED),
+        ({"resources": {"memory": 1}}, UNLEASED),
         ({"arguments": ["-x"]}, UNLEASED),
         ({"stage_out": []}, UNLEASED),
         ({"tags": {"run": "8"}}, LIVE),

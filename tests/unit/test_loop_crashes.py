@@ -302,6 +302,22 @@ def nodes_when_it_is_late(house: House) -> None:
         house.agent.waiting.clear()
 
 
+def orders_one_thing_after_another(house: House) -> None:
+    """In the queue its walltime is changed, then it is held, then released; then there are nodes."""
+    job = house.job(1001)
+    if job.state is not State.QUEUED or job.orders:
+        return
+    codes = [mark.code for mark in job.trail]
+    if job.revision == 1:
+        house.manage.alter(ADA, JobNumber(1001), {"attributes": {"duration": 7200}})
+    elif "hold_placed" not in codes:
+        house.manage.hold(ADA, JobNumber(1001))
+    elif "hold_released" not in codes:
+        house.manage.release(ADA, JobNumber(1001))
+    else:
+        house.agent.waiting.clear()
+
+
 def cancel_when_it_is_late(house: House) -> None:
     job = house.job(1001)
     if job.overdue and not job.state.final and not job.cancel_requested:
@@ -383,6 +399,9 @@ SCENARIOS = {
     ),
     "no nodes by its deadline": Scenario(
         [a_document(deadlines={"queue": 600}), a_document()], {1001: FAILED, 1002: DONE}, before=without_nodes
+    ),
+    "altered, held and released in the queue": Scenario(
+        [a_document()], {1001: DONE}, before=without_nodes, meanwhile=orders_one_thing_after_another
     ),
     "no nodes by its deadline, and some just then": Scenario(
         [a_document(deadlines={"queue": 600})],

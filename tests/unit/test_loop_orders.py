@@ -167,3 +167,195 @@ def test_an_agent_s_answer_without_the_order_s_number_is_named_as_the_fault_that
     number = queued(house)
     with pytest.raises(Exception, match="is required in an answer to an order"):
         house.agent.call(report(number, "held"))
+
+
+LONGER: dict[str, Any] = {"attributes": {"duration": 2700}}
+
+
+def asks(house: House, number: JobNumber) -> Any:
+    """What the job's document asks of the scheduler."""
+    document = house.manage.show(ADA, number).document
+    assert document is not None
+    return document["attributes"]
+
+
+def altered(number: int, order: int, change: Any = None) -> dict[str, Any]:
+    return report(number, "altered", command="alter", order=order, change=LONGER if change is None else change)
+
+
+def test_the_walltime_of_a_queued_job_is_what_it_was_until_its_scheduler_has_changed_it() -> None:
+    house = House()
+    number = queued(house, attributes={"duration": 600, "account": "chem"})
+    before = house.manage.show(ADA, number)
+    seen = house.manage.alter(ADA, number, LONGER)
+    assert (seen.document, seen.job.journey, seen.job.revision) == (before.document, before.job.journey, 1)
+    answer = house.agent.call(take=0)
+    (command,) = render.synced(answer)["commands"]
+    assert (command["command"], command["change"]) == ("alter", LONGER)
+    body = render.job(house.manage.show(ADA, number), "http://q", None, house.clock.now())
+    assert body["pending"] == [{"command": "alter", "order": command["order"], **LONGER}]
+    assert say(house, altered(number, command["order"])) == []
+    assert asks(house, number) == {"duration": 2700, "account": "chem"}
+    job = house.job(number)
+    assert (job.revision, job.orders, job.journey and job.journey.walltime) == (2, (), 2700)
+    assert say(house, altered(number, command["order"])) == []
+    assert house.job(number) == job, "told twice, it is altered once"
+    entries = render.story(house.manage.story(ADA, number))["entries"]
+    told = [(each["event"], each["detail"]) for each in entries if each["event"].startswith("alter")]
+    assert told == [("alter_ordered", {"duration": 2700}), ("altered_there", {"duration": 2700})]
+
+
+def test_an_alteration_of_the_same_is_no_order_and_one_back_to_what_was_is() -> None:
+    house = House()
+    number = queued(house, attributes={"duration": 600})
+    house.manage.alter(ADA, number, {"attributes": {"duration": 600}})
+    assert house.job(number).orders == ()
+    house.manage.alter(ADA, number, LONGER)
+    ((_, first),) = say(house)
+    house.manage.alter(ADA, number, LONGER)
+    assert say(house) == [("alter", first)], "the same wish is no newer one"
+    house.manage.alter(ADA, number, {"attributes": {"duration": 600}})
+    ((_, second),) = say(house)
+    assert second > first, "the site may have carried out the first"
+    say(house, altered(number, second, {"attributes": {"duration": 600}}))
+    assert (house.job(number).revision, house.job(number).orders) == (1, ())
+
+
+def test_a_newer_alteration_has_in_it_what_was_asked_before_and_an_older_answer_tells_what_is_so() -> None:
+    house = House()
+    number = queued(house, attributes={"duration": 600})
+    house.manage.alter(ADA, number, LONGER)
+    ((_, first),) = say(house)
+    house.manage.alter(ADA, number, {"attributes": {"queue_name": "long"}})
+    answer = house.agent.call(altered(number, first), take=0)
+    ((_, second),) = orders(answer)
+    assert asks(house, number) == {"duration": 2700}
+    both = {"attributes": {"duration": 2700, "queue_name": "long"}}
+    assert render.synced(answer)["commands"][0]["change"] == both
+    refusal = report(number, "refused", command="alter", order=second, detail="queue 'long' does not exist")
+    say(house, refusal)
+    assert asks(house, number) == {"duration": 2700}, "what is true stays"
+    assert (house.job(number).error, house.job(number).orders) == ("alter_refused", ())
+
+
+def test_what_the_scheduler_has_no_part_in_is_changed_at_once_beside_an_order() -> None:
+    house = House()
+    number = queued(house, attributes={"duration": 600})
+    house.manage.alter(ADA, number, {**LONGER, "tags": {"run": "8"}})
+    job = house.job(number)
+    assert (dict(job.tags), job.revision, [each.verb.value for each in job.orders]) == ({"run": "8"}, 2, ["alter"])
+    house.manage.alter(ADA, number, {"tags": {"run": "9"}})
+    ((_, order),) = say(house)
+    say(house, altered(number, order))
+    found = house.manage.show(ADA, number).document
+    assert found is not None
+    assert (found["tags"], found["attributes"]) == ({"run": "9"}, {"duration": 2700})
+
+
+@pytest.mark.parametrize(
+    ("patch", "words"),
+    [
+        (
+            {"attributes": {"reservation_id": "r"}},
+            "attributes.reservation_id cannot be changed while job 1001 is queued",
+        ),
+        ({"resources": {"memory": 1}}, "resources.memory cannot be changed"),
+        ({"attributes": {"account": None}}, "can be changed and not taken back"),
+        ({"arguments": ["-x"], "attributes": {"duration": 9}}, "arguments cannot be changed while job 1001 is queued"),
+    ],
+)
+def test_what_no_scheduler_can_change_is_refused_by_its_name(patch: dict[str, Any], words: str) -> None:
+    house = House()
+    number = queued(house, attributes={"duration": 600, "account": "chem"})
+    before = house.job(number)
+    with pytest.raises(Conflict, match=words):
+        house.manage.alter(ADA, number, patch)
+    assert house.job(number) == before
+
+
+def test_a_hold_and_an_alteration_stand_side_by_side_and_are_sent_in_the_order_they_were_asked_in() -> None:
+    house = House()
+    number = queued(house)
+    house.manage.alter(ADA, number, LONGER)
+    house.manage.hold(ADA, number)
+    (alter, hold) = say(house)
+    assert (alter[0], hold[0]) == ("alter", "hold")
+    assert say(house, report(number, "held", command="hold", order=hold[1])) == [alter]
+
+
+def test_answer_start_and_end_in_one_call_are_read_one_after_the_other() -> None:
+    house = House()
+    (number,) = house.post(a_document(source=None, attributes={"duration": 600}))
+    house.answer_rings()
+    house.agent.call()
+    say(house, report(number, "queued"))
+    house.manage.alter(ADA, number, LONGER)
+    ((_, order),) = say(house)
+    outputs = [{"item": 0, "kind": "directory", "files": 2, "bytes": 10}]
+    end = report(number, "exited", outcome="ok", exit_code=0, outputs=outputs)
+    assert say(house, altered(number, order), report(number, "active"), end) == []
+    job = house.job(number)
+    assert (job.state, job.revision, len(job.legs), asks(house, number)["duration"]) == (State.STAGE_OUT, 2, 1, 2700)
+
+
+def test_a_run_after_an_alteration_asks_for_what_was_altered() -> None:
+    house = House()
+    number = queued(house, attributes={"duration": 600}, retry={"attempts": 2, "delay": 0})
+    house.manage.alter(ADA, number, LONGER)
+    ((_, order),) = say(house)
+    say(house, altered(number, order), report(number, "exited", outcome="walltime", exit_code=None))
+    house.answer_rings()
+    (lease,) = house.agent.call().leases
+    assert (lease.job.attempt, lease.document.values["attributes"]["duration"]) == (2, 2700)
+
+
+def test_an_alteration_that_lost_a_race_with_a_change_of_the_document_keeps_both() -> None:
+    house = House()
+    number = queued(house, attributes={"duration": 600})
+    house.manage.alter(ADA, number, LONGER)
+    ((_, order),) = say(house)
+
+    def meanwhile(call: str, moment: str) -> None:
+        if call == "jobs.save" and moment == "before":
+            house.gate = lambda call, moment: None
+            house.manage.alter(ADA, number, {"tags": {"run": "8"}})
+
+    house.gate = meanwhile
+    say(house, altered(number, order))
+    found = house.manage.show(ADA, number)
+    assert found.document is not None
+    assert (found.document["tags"], found.document["attributes"]) == ({"run": "8"}, {"duration": 2700})
+    assert found.job.revision == 3
+
+
+def test_a_site_that_says_what_no_document_may_hold_or_answers_what_nobody_asked_is_refused() -> None:
+    house = House()
+    resources = {"node_count": 2, "processes_per_node": 2, "process_count": 4}
+    number = queued(house, resources=resources)
+    before = house.job(number)
+    for order, change in ((1, {"resources": {"node_count": 3}}), (99, LONGER)):
+        answer = house.agent.call(altered(number, order, change), take=0)
+        assert [each.result for each in answer.answers] == ["refused"]
+    assert house.job(number) == before
+
+
+def test_what_a_scheduler_altered_in_part_is_written_down_beside_the_refusal_of_the_rest() -> None:
+    house = House()
+    number = queued(house, attributes={"duration": 600})
+    house.manage.alter(ADA, number, {"attributes": {"duration": 2700, "queue_name": "nosuch"}})
+    ((_, order),) = say(house)
+    refusal = report(number, "refused", command="alter", order=order, detail="no such queue", change=LONGER)
+    say(house, refusal, refusal)
+    body = render.job(house.manage.show(ADA, number), "http://q", None, house.clock.now())
+    assert (body["error"], body["revision"]) == ({"code": "alter_refused", "detail": "no such queue"}, 2)
+    assert (asks(house, number), body["attributes"]["queue_name"]) == ({"duration": 2700}, None)
+
+
+def test_an_alteration_of_a_job_that_is_being_ended_comes_too_late() -> None:
+    house = House()
+    number = queued(house)
+    house.manage.alter(ADA, number, LONGER)
+    house.manage.cancel(ADA, number)
+    assert house.job(number).orders == ()
+    with pytest.raises(Conflict, match="is being ended"):
+        house.manage.alter(ADA, number, LONGER)

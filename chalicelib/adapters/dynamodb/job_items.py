@@ -6,7 +6,7 @@ and trail as JSON arrays, the trail's moments as microseconds since the job's cr
 
     v schema · n version · r revision · s state · si site · ow owner · na name · ix index · c created_at
     u updated_at · l legs · e epoch · lu leased_until · ni native_id · oc outcome · x exit_code · fs failed_stage
-    er error · to told · xd exited · cr cancel_requested · h hold · o orders · cl cleanup
+    er error · to told · xd exited · cr cancel_requested · h hold · o orders · oa answered · cl cleanup
     dl deadlines · od overdue · rt retry · at attempt · nb not_before · pa parents · bk broken · aw awaited
     w waiting_for · p posted · t trail · tg tags · j journey · b size · expires
     site_bucket, site_due: the keys of the index ``site``
@@ -106,6 +106,7 @@ def write_job(job: Job, retention: timedelta) -> dict[str, Any]:
         "cr": job.cancel_requested or None,
         "h": None if job.hold is None else job.hold.value,
         "o": json_text([_write_order(each) for each in job.orders]) if job.orders else None,
+        "oa": job.answered or None,
         "dl": None if job.deadlines == Deadlines() else _deadlines_text(job.deadlines),
         "od": job.overdue or None,
         "rt": None if job.retry == Retry() else json_text([job.retry.attempts, job.retry.delay]),
@@ -155,6 +156,7 @@ def read_job(item: Mapping[str, Any], now: datetime) -> Job | None:
         cancel_requested=item.get("cr", False),
         hold=_read_hold(item.get("h")),
         orders=tuple(_read_order(*order) for order in json.loads(item.get("o", "[]"))),
+        answered=item.get("oa", 0),
         deadlines=_read_deadlines(item.get("dl")),
         overdue=item.get("od", False),
         retry=_read_retry(item.get("rt")),

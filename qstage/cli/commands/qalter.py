@@ -1,6 +1,8 @@
 """``qstage qalter``: Cobalt's options on a submitted job, as a change of its document.
 
 What a site has been given already cannot be changed any more; the service names what, and when it could have been.
+Time, nodes, project and queue of a job that waits at the scheduler are changed there, by its own command: the site's
+agent is asked, and what is printed is what was asked for. A queue is Cobalt's qmove to change; here it is ``-q``.
 One departure: where a relative walltime would end below zero Cobalt says so and sets the figure as an absolute one;
 this says so and changes nothing.
 """
@@ -25,7 +27,8 @@ from qstage.cobalt.options import QALTER
 from qstage.cobalt.qalter import Qalter, change_of, parse_qalter, refuse_running, told
 from qstage.cobalt.words import Option
 
-OWN_OPTIONS = (Option(dest="json", names=("--json",), takes="nothing", help="print what the service said"),)
+QUEUE = Option(dest="queue", names=("-q", "--queue"), help="move jobs in args to this queue")
+OWN_OPTIONS = (QUEUE, Option(dest="json", names=("--json",), takes="nothing", help="print what the service said"))
 _NO_MEANING = {
     "dependencies": "--dependencies: what a job waits for was said when it was submitted, and stays",
     "user_list": "--run_users: a job belongs to the one who submits it",
@@ -41,10 +44,10 @@ _NO_MEANING = {
 
 @click.command(cls=RawCommand, tables=(QALTER, OWN_OPTIONS))
 def qalter(words: tuple[str, ...]) -> int:
-    """Change jobs that no site has been given yet, by Cobalt's options."""
+    """Change jobs that have not begun to run, by Cobalt's options."""
     try:
         plain = [word for word in words if word != "--json"]
-        asked = parse_qalter(plain, user=getpass.getuser(), prog="qstage qalter")
+        asked = parse_qalter(plain, user=getpass.getuser(), added=(QUEUE,), prog="qstage qalter")
         for dest, why in _NO_MEANING.items():
             if dest in asked.given:
                 raise Refused(why)
@@ -67,13 +70,16 @@ def _alter(client: Client, asked: Qalter, *, as_json: bool) -> int:
             raise UsageError(1, stderr=change.stderr)
         fields = {name: value for name, value in change.fields.items() if name != "procs" or _says_procs(asked, job)}
         try:
-            raw.append(client.alter(job.id, _patch(fields)).raw)
+            after = client.alter(job.id, _patch(fields))
         except Conflict as error:
             status = 1
             click.echo(f"qstage: {error}", err=True)
             continue
+        raw.append(after.raw)
         if not as_json:
             click.echo(told(before, fields), nl=False)
+            if any(order.command == "alter" for order in after.pending):
+                show.tell_asked(after)
     if as_json:
         show.json_out(raw)
     elif not jobs:
@@ -102,6 +108,7 @@ def _fields(job: Job) -> dict[str, Any]:
         "nodes": int(job.resources.get("node_count") or 1),
         "procs": job.resources.get("process_count"),
         "project": job.attributes.get("account"),
+        "queue": job.attributes.get("queue_name"),
     }
     return {name: value for name, value in found.items() if value is not None}
 
@@ -115,6 +122,8 @@ def _patch(fields: Mapping[str, Any]) -> dict[str, Any]:
                 patch.setdefault("attributes", {})["duration"] = int(float(value) * 60)
             case "project":
                 patch.setdefault("attributes", {})["account"] = value
+            case "queue":
+                patch.setdefault("attributes", {})["queue_name"] = value
             case "attrs":
                 patch.setdefault("attributes", {})["custom_attributes"] = dict(value)
             case "nodes":
