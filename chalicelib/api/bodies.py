@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 import re
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 from urllib.parse import parse_qsl
 
 from chalice.app import Request
 
 from chalicelib.core.errors import Fault, Invalid
-from chalicelib.core.shape import Shape
+
+if TYPE_CHECKING:
+    from chalicelib.core.shape import Shape
 
 MOST_BYTES = 5 * 1024 * 1024
 _FORM_BYTES = 64 * 1024

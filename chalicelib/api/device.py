@@ -18,11 +18,9 @@ from chalicelib.api.rooms import rooms
 from chalicelib.core.devices import DeviceGrant, DeviceState, shown_code, typed_code, wants_sign_in
 from chalicelib.core.ids import CollectionId
 from chalicelib.core.keys import JOBS, LONGEST_DAYS, REACH, USUAL_LIFE
-from chalicelib.core.logins import csrf_token
+from chalicelib.core.logins import check_form, csrf_token
 from chalicelib.core.rates import DEVICE
 from chalicelib.core.shape import Choice, Field, Integer, ListOf, Record, Text
-from chalicelib.service.device import DeviceAsk
-from chalicelib.service.sign_in import check_form
 
 routes = Blueprint(__name__)
 _FORM = ["application/x-www-form-urlencoded"]
@@ -53,6 +51,8 @@ _REACH_WORDS = {
 @answers
 def begin() -> Response:
     """A terminal asks for a key."""
+    from chalicelib.service.device import DeviceAsk
+
     request, now = routes.current_request, rooms().clock.now()
     asked = json_of(request, ASK)
     rooms().throttle.count(DEVICE, address_of(request), now)

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from chalicelib.core import exchange as messages
 from chalicelib.core.errors import FarSide, SignInRefused
-from chalicelib.core.exchange import Message
-from chalicelib.core.ports.auth import Exchange
-from chalicelib.core.ports.bearers import Bearers
+
+if TYPE_CHECKING:
+    from chalicelib.core.exchange import Message
+    from chalicelib.core.ports.auth import Exchange
+    from chalicelib.core.ports.bearers import Bearers
 
 
 def answer(message: Message, exchange: Exchange, bearers: Bearers) -> Message:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from chalice.app import Request
 
 from chalicelib.api.rooms import rooms
-from chalicelib.core.keys import Caller
+
+if TYPE_CHECKING:
+    from chalicelib.core.keys import Caller
 
 
 def caller_of(request: Request, scope: str) -> Caller:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from chalice.app import Blueprint, Response
 
@@ -19,8 +19,9 @@ from chalicelib.core.ids import JobNumber, SiteId
 from chalicelib.core.job import State
 from chalicelib.core.ports.jobs import Wanted
 from chalicelib.core.shape import Field, Record
-from chalicelib.service.jobs import Seen
-from chalicelib.service.waking import demand
+
+if TYPE_CHECKING:
+    from chalicelib.service.jobs import Seen
 
 routes = Blueprint(__name__)
 
@@ -131,6 +132,8 @@ def _body(seen: Seen, link: str | None) -> dict[str, Any]:
 
 def _login_link(seen: Seen) -> str | None:
     """Where the user ends the need on their desk, if there is one: the same for all of their jobs."""
+    from chalicelib.service.waking import demand
+
     need = seen.desk.plan.need
     return None if need is None else login_url(rooms().me.link(seen.job.ref.user, demand(need)))
 

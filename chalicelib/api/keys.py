@@ -13,7 +13,6 @@ from chalicelib.api.problems import answers
 from chalicelib.api.rooms import rooms
 from chalicelib.core.keys import ADMIN, JOBS, LONGEST_DAYS, REACH, READ, USUAL_LIFE, KeyRecord
 from chalicelib.core.shape import Choice, Field, Integer, ListOf, Record, Text
-from chalicelib.service.keys import KeyAsk
 
 routes = Blueprint(__name__)
 
@@ -39,6 +38,8 @@ def keys() -> Response:
 @answers
 def make() -> Response:
     """Make a key; it is shown in this answer and never again."""
+    from chalicelib.service.keys import KeyAsk
+
     request = routes.current_request
     caller = caller_of(request, ADMIN)
     asked = json_of(request, ASK)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from chalice.app import Blueprint, Response
 
 from chalicelib import pages
@@ -9,9 +11,11 @@ from chalicelib.api import browser
 from chalicelib.api.bodies import form_of, query_of
 from chalicelib.api.guard import address_of
 from chalicelib.api.rooms import rooms
-from chalicelib.core.logins import read_request
+from chalicelib.core.logins import check_form, read_request
 from chalicelib.core.rates import LOGIN
-from chalicelib.service.sign_in import Answer, Begun, Finished, check_form
+
+if TYPE_CHECKING:
+    from chalicelib.service.sign_in import Begun, Finished
 
 routes = Blueprint(__name__)
 _FORM = ["application/x-www-form-urlencoded"]
@@ -31,6 +35,8 @@ def login() -> Response:
 @browser.shows
 def callback() -> Response:
     """Where Globus sends the browser back to."""
+    from chalicelib.service.sign_in import Answer
+
     request = routes.current_request
     query = query_of(request)
     answer = Answer(state=query.get("state", ""), code=query.get("code", ""), error=query.get("error", "")[:100])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from chalice.app import Blueprint, Response
 
@@ -11,7 +11,9 @@ from chalicelib.api.keys import when
 from chalicelib.api.problems import answers, login_url
 from chalicelib.api.rooms import rooms
 from chalicelib.core.keys import JOBS, READ, KeyRecord
-from chalicelib.service.me import Whoami
+
+if TYPE_CHECKING:
+    from chalicelib.service.me import Whoami
 
 routes = Blueprint(__name__)
 

@@ -4,26 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from chalicelib.api.problems import login_url
 from chalicelib.core.altering import patch_of
-from chalicelib.core.desk import LiveBatch, Look
 from chalicelib.core.error_words import words_of
 from chalicelib.core.forecast import Standing, held_up
 from chalicelib.core.globus_codes import waits_for_user
 from chalicelib.core.holds import Hold
 from chalicelib.core.job import Job, LegStatus, Mark, Stage, State
-from chalicelib.core.journey import Journey
-from chalicelib.core.orders import Order
 from chalicelib.core.progress import stage_of
 from chalicelib.core.sessions import NEVER
 from chalicelib.core.site_demands import demands_document
-from chalicelib.core.sites import Site
-from chalicelib.service.jobs import Seen, Story
-from chalicelib.service.outlooks import Prospect
-from chalicelib.service.posting import Posted
-from chalicelib.service.sync import Command, Lease, Synced
+
+if TYPE_CHECKING:
+    from chalicelib.core.desk import LiveBatch, Look
+    from chalicelib.core.journey import Journey
+    from chalicelib.core.orders import Order
+    from chalicelib.core.sites import Site
+    from chalicelib.service.jobs import Seen, Story
+    from chalicelib.service.outlooks import Prospect
+    from chalicelib.service.posting import Posted
+    from chalicelib.service.sync import Command, Lease, Synced
 
 Body = dict[str, Any]
 

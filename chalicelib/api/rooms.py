@@ -5,20 +5,21 @@ The import is inside: wiring reads the environment and names every adapter, whic
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from chalicelib.core.ports.clock import Clock
-from chalicelib.service.access import Access
-from chalicelib.service.device import Devices
-from chalicelib.service.jobs import ManageJobs
-from chalicelib.service.keys import Keys
-from chalicelib.service.leaving import Leaving
-from chalicelib.service.me import Me
-from chalicelib.service.posting import PostJobs
-from chalicelib.service.sign_in import SignIn
-from chalicelib.service.sites import ManageSites
-from chalicelib.service.sync import Syncing
-from chalicelib.service.throttle import Throttle
+if TYPE_CHECKING:
+    from chalicelib.core.ports.clock import Clock
+    from chalicelib.service.access import Access
+    from chalicelib.service.device import Devices
+    from chalicelib.service.jobs import ManageJobs
+    from chalicelib.service.keys import Keys
+    from chalicelib.service.leaving import Leaving
+    from chalicelib.service.me import Me
+    from chalicelib.service.posting import PostJobs
+    from chalicelib.service.sign_in import SignIn
+    from chalicelib.service.sites import ManageSites
+    from chalicelib.service.sync import Syncing
+    from chalicelib.service.throttle import Throttle
 
 
 class Rooms(Protocol):

@@ -10,7 +10,6 @@ from chalicelib.api.guard import anyone_of, caller_of
 from chalicelib.api.problems import answers
 from chalicelib.api.rooms import rooms
 from chalicelib.core.ids import SiteId
-from chalicelib.core.sync import read_sync
 
 routes = Blueprint(__name__)
 
@@ -56,6 +55,8 @@ def change_site(name: str) -> Response:
 @answers
 def sync_site(name: str) -> Response:
     """An agent's call: reports in; answers, leases and commands out."""
+    from chalicelib.core.sync import read_sync
+
     request = routes.current_request
     caller = anyone_of(request)
     return Response(render.synced(rooms().syncing.sync(caller, SiteId(name), read_sync(raw_json(request)))))

@@ -16,7 +16,7 @@ from datetime import datetime, timedelta
 from urllib.parse import urlencode
 
 from chalicelib.core.consent import NOTHING, LoginDemand, SessionDemand, consented_collections
-from chalicelib.core.errors import Fault, Invalid, Refusal, SignInRefused
+from chalicelib.core.errors import Fault, Forbidden, Invalid, Refusal, SignInRefused
 from chalicelib.core.ids import CollectionId, UserId
 from chalicelib.core.sessions import NOBODY, Session
 
@@ -191,6 +191,12 @@ def check_claims(claims: IdClaims, *, nonce: str, for_user: UserId | None, polic
 def csrf_token(cookie: str) -> str:
     """The proof that a form was shown by us to this browser; derived, so that nothing of it is stored."""
     return hmac.digest(cookie.encode(), b"form", "sha256").hex()
+
+
+def check_form(cookie: str, proof: str) -> None:
+    """Raise Forbidden unless a form that was posted with this cookie was shown by us to the same browser."""
+    if not cookie or not hmac.compare_digest(csrf_token(cookie).encode(), proof.encode()):
+        raise Forbidden("This form is too old or did not come from this site. Go back and try again.")
 
 
 def is_path(text: str) -> bool:

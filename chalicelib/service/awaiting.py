@@ -6,12 +6,10 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from chalicelib.core.document import Document
 from chalicelib.core.errors import Fault
-from chalicelib.core.events import Awaited
 from chalicelib.core.ids import JobNumber, JobRef, UserId
 from chalicelib.core.job import Job
 from chalicelib.core.ports.clock import Clock
 from chalicelib.core.ports.jobs import Dependants, Jobs, Postings
-from chalicelib.service.changing import Step, change
 from chalicelib.service.commitment import committed
 
 
@@ -45,6 +43,10 @@ def note_dependants(
     edges = tuple(edges)
     if not edges:
         return
+    # Here and not above: most POSTs need none of a job's life, which is a sixth of what they import.
+    from chalicelib.core.events import Awaited
+    from chalicelib.service.changing import Step, change
+
     user = next(iter(parents.values())).ref.user
     dependants.note(user, edges)
     for number in sorted({parent for parent, _ in edges}):

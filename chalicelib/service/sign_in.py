@@ -6,7 +6,6 @@ browser that began it), has the exchange function buy and store the tokens, note
 
 from __future__ import annotations
 
-import hmac
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
@@ -14,7 +13,7 @@ from datetime import datetime
 
 from chalicelib.core.consent import consented_collections, needed_collections, scopes_to_ask
 from chalicelib.core.devices import typed_code
-from chalicelib.core.errors import FarSide, Forbidden, Refusal, SignInRefused
+from chalicelib.core.errors import FarSide, Refusal, SignInRefused
 from chalicelib.core.ids import CollectionId
 from chalicelib.core.logins import (
     ATTEMPT_LIFE,
@@ -24,7 +23,6 @@ from chalicelib.core.logins import (
     Profile,
     SignedIn,
     WebSession,
-    csrf_token,
     hashed,
     lost_collections,
     nonce_of,
@@ -213,12 +211,6 @@ class SignIn:
     def sign_out(self, cookie: str) -> None:
         """End a browser's session. API keys and stored tokens stay."""
         self.store.remove_session(hashed(cookie))
-
-
-def check_form(cookie: str, proof: str) -> None:
-    """Raise Forbidden unless a form that was posted with this cookie was shown by us to the same browser."""
-    if not cookie or not hmac.compare_digest(csrf_token(cookie).encode(), proof.encode()):
-        raise Forbidden("This form is too old or did not come from this site. Go back and try again.")
 
 
 def _profile(signed_in: SignedIn, now: datetime) -> Profile:
