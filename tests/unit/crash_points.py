@@ -1,4 +1,4 @@
-"""Every crash point of the loop, listed and run: ``python tests/unit/crash_points.py [--list]``.
+"""Every crash point of the loop, listed and run: ``make crashes [LIST=1]``.
 
 For each scenario of ``test_loop_crashes``, fair weather and rough, the process ends before each call that leaves
 something behind, and the answer of each call is lost. The last line is JSON: how many points there are, how many

@@ -32,7 +32,7 @@ from chalicelib.core.lifecycle import faults_of
 from chalicelib.core.notices import Notice
 from chalicelib.core.sessions import NOBODY, Session
 from chalicelib.core.sites import Mount, Site
-from chalicelib.core.sync import read_sync
+from chalicelib.core.sync import SyncRequest, read_sync
 from chalicelib.core.tokens import AccessToken
 from chalicelib.service.allowance import Allowance
 from chalicelib.service.doors import Doors
@@ -176,6 +176,8 @@ class House:
     caps: Caps = ROOM
     transfer: Any = None
     """What stands for Globus Transfer, if it is not the twin."""
+    tokens: Any = None
+    """What gives access tokens, if it is not the twin."""
 
     def __post_init__(self) -> None:
         self.rows = MemoryRows(self.lag)
@@ -191,7 +193,7 @@ class House:
         self.bell = cast(MemoryBell, Gated(self.rung, "bell", self))
         self.sites = MemorySites(self.rows)
         transfer = cast(TransferTwin, Gated(self.transfer or self.globus, "globus", self))
-        access = cast(AccessTwin, Gated(self.access, "access", self))
+        access = cast(AccessTwin, Gated(self.tokens or self.access, "access", self))
         queue = cast(MemorySiteQueue, Gated(MemorySiteQueue(self.rows), "queue", self))
         self.collections = MemoryCollections(self.rows)
         self.logins = MemoryLogins()
@@ -201,7 +203,7 @@ class House:
             known=Knowledge(collections=self.collections, endpoints=transfer),
             telling=Telling(
                 notices=cast(NoticesTwin, Gated(self.told, "notices", self)),
-                consents=self.access,
+                consents=self.tokens or self.access,
                 jobs=self.jobs,
                 base_url="https://qstage.test/api",
             ),
@@ -350,6 +352,9 @@ class AgentTwin:
         self.take = 16
         self.ran: list[str] = []
         self.cleaned: list[str] = []
+        self.refused: list[str] = []
+        self.wire: Callable[[SyncRequest], Synced] = lambda request: house.syncing.sync(AGENT, THETA, request)
+        """How a call gets to the service and its answer back."""
 
     def request(self, *reports: dict[str, Any], **fields: Any) -> Any:
         """A checked sync."""
@@ -362,13 +367,18 @@ class AgentTwin:
         return read_sync(body)
 
     def call(self, *reports: dict[str, Any], **fields: Any) -> Synced:
-        return self.house.syncing.sync(AGENT, THETA, self.request(*reports, **fields))
+        return self.wire(self.request(*reports, **fields))
 
     def work(self, rounds: int = 4) -> None:
         for _ in range(rounds):
             holding = [{"job": ref, "epoch": held["epoch"]} for ref, held in self.held.items() if held["epoch"]]
             reports = [report for held in self.held.values() for report in self._to_report(held)[:1]]
+            if reports:
+                self.house.gate("site.request", "before")
             answer = self.call(*reports, holding=holding)
+            if answer.answers or answer.commands or answer.leases:
+                self.house.gate("site.answer", "before")
+            self.refused += [f"{each.report.text} {each.detail}" for each in answer.answers if each.result == "refused"]
             for each in answer.answers:
                 self._answered(each.report.text, each.result)
             for command in answer.commands:

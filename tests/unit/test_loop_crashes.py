@@ -2,7 +2,8 @@
 
 A crash after the effect of one call is a crash before that of the next, so cutting before each call covers
 both. An answer that is lost after its effect is something else: the pass sees an error and lives on. Both are
-tried at every call that a scenario makes. Afterwards only time passes: no ring arrives but the sweep's.
+tried at every call that a scenario makes, and of the site's own call too: its request does not arrive, or its
+answer. Afterwards only time passes: no ring arrives but the sweep's.
 """
 
 from __future__ import annotations
@@ -13,12 +14,15 @@ from datetime import timedelta
 from functools import partial
 
 import pytest
-from loop_house import ADA, ARCHIVE, LAB, OTHER, SCRATCH, START, CrashNow, House, a_document
+from loop_house import ADA, AGENT, ARCHIVE, LAB, OTHER, SCRATCH, START, THETA, CrashNow, House, a_document
+from whole_story import all_story_faults
 
 from chalicelib.core.errors import FarSide
 from chalicelib.core.holds import Hold
 from chalicelib.core.ids import JobNumber, UserId, user_tag
 from chalicelib.core.job import Stage, State
+from chalicelib.core.sync import SyncRequest
+from chalicelib.service.sync import Synced
 
 MINUTES = 90
 HOME = f"/scratch/{user_tag(ADA.user)}"
@@ -41,13 +45,37 @@ class StoreGone(Exception):
 
 @dataclass(frozen=True, kw_only=True)
 class Weather:
-    """Indexes behind by ``lag`` writes until a minute is over; each ring ``twice`` at once and again a minute late."""
+    """Indexes behind by ``lag`` writes until a minute is over; each ring and each call of the site ``twice`` at once
+    and again late: the ring after a minute, the call after three newer ones."""
 
     lag: int = 0
     twice: bool = False
 
 
 FAIR, ROUGH = Weather(), Weather(lag=3, twice=True)
+CALLS_LATE = 3
+
+
+@dataclass
+class TwiceAndLate:
+    """A wire on which each call of the site arrives twice, its first answer lost, and once more after newer ones."""
+
+    house: House
+    calls: list[SyncRequest] = field(default_factory=list)
+
+    def __call__(self, request: SyncRequest) -> Synced:
+        self._deliver(request)
+        answer = self._deliver(request)
+        self.calls.append(request)
+        if len(self.calls) > CALLS_LATE:
+            self._deliver(self.calls.pop(0))
+        return answer
+
+    def _deliver(self, request: SyncRequest) -> Synced:
+        answer = self.house.syncing.sync(AGENT, THETA, request)
+        refused = [f"{each.report.text}: {each.detail}" for each in answer.answers if each.result == "refused"]
+        assert not refused, f"a call that came again was taken amiss: {refused}"
+        return answer
 
 
 @dataclass
@@ -73,6 +101,8 @@ class Scenario:
     def run(self, trip: Trip, weather: Weather = FAIR) -> House:
         house = House(lag=weather.lag)
         house.globus.takes = self.takes
+        if weather.twice:
+            house.agent.wire = TwiceAndLate(house)
         self.before(house)
         self._post(house, trip)
         house.gate = trip
@@ -164,7 +194,7 @@ def canceled_and_rejected(house: House) -> None:
     """The scheduler would not have the job, and says so after its user has cancelled it."""
     for ref, held in house.agent.held.items():
         if held["reports"] and held["reports"][0]["event"] == "queued":
-            held["reports"] = [{"job": ref, "epoch": held["epoch"], "event": "rejected"}]
+            held["reports"] = [{"job": ref, "epoch": held["epoch"], "event": "rejected", "detail": "no"}]
             held["native"] = None
             house.manage.cancel(ADA, JobNumber(1001))
 
@@ -189,7 +219,7 @@ def fails_twice(house: House) -> None:
 def rejects_the_first(house: House) -> None:
     for ref, held in house.agent.held.items():
         if held["epoch"] == 1 and held["reports"] and held["reports"][0]["event"] == "queued":
-            held["reports"] = [{"job": ref, "epoch": 1, "event": "rejected"}]
+            held["reports"] = [{"job": ref, "epoch": 1, "event": "rejected", "detail": "no"}]
 
 
 def puts_the_late_input(house: House) -> None:
@@ -534,8 +564,13 @@ def points(name: str, *, lost_answer: bool, weather: Weather = FAIR) -> list[Poi
     return [
         Point(scenario=name, at=at, call=call, lost_answer=lost_answer, weather=weather)
         for at, call in enumerate(counting.calls)
-        if call not in READS or (lost_answer and call.startswith("globus."))
+        if (_loses_something(call) if lost_answer else call not in READS)
     ]
+
+
+def _loses_something(call: str) -> bool:
+    """Whether to lose the answer of a call is not the same as to be cut before the next."""
+    return call.startswith("globus.") or (call not in READS and not call.startswith("site."))
 
 
 def check(scenario: Scenario, house: House, where: str) -> None:
@@ -556,6 +591,8 @@ def check(scenario: Scenario, house: House, where: str) -> None:
         if State.COMPLETED in ends and len(ends) == 1:
             assert len(results) == scenario.results, f"{where}: {number} left {results}"
     assert len(house.agent.ran) == len(set(house.agent.ran)), f"{where}: a job ran twice"
+    assert house.agent.refused == [], where
+    assert all_story_faults(house.jobs, house.committed()) == [], where
     finished(house, where)
 
 
