@@ -61,8 +61,13 @@ bench: package ## Measure what is deployed; ratios and counts go to bench/result
 	@$(BIN)/python -m bench
 
 .PHONY: soak
-soak: setup ## Take 5,000 jobs of 50 users through bad weather: make soak [SEED=n JOBS=n]
-	@PYTHONPATH=.:tests/unit $(BIN)/python tests/unit/soak.py $(if $(SEED),--seed $(SEED)) $(if $(JOBS),--jobs $(JOBS))
+soak: setup ## Take 5,000 jobs of 50 users through bad weather: make soak [SEED=n JOBS=n USERS=n]
+	@PYTHONPATH=.:tests/unit:tests/contract $(BIN)/python tests/contract/soak.py --keep bench/soak.json \
+		$(if $(SEED),--seed $(SEED)) $(if $(JOBS),--jobs $(JOBS)) $(if $(USERS),--users $(USERS))
+
+.PHONY: crashes
+crashes: setup ## End the loop at each of its calls in turn, and see every job end well: make crashes [LIST=1]
+	@PYTHONPATH=.:tests/unit $(BIN)/python tests/unit/crash_points.py $(if $(LIST),--list)
 
 .PHONY: replay
 replay: setup ## Replay a workload trace under each policy: make replay TRACE=file [POLICY=wfp COMPRESS=n]

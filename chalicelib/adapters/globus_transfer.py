@@ -44,7 +44,8 @@ _SERVICE = "transfer"
 class GlobusTransfer:
     """``core.ports.transfer.Submissions``, ``Tasks`` and ``Endpoints``."""
 
-    def __init__(self) -> None:
+    def __init__(self, timeout: float = TIMEOUT) -> None:
+        self._timeout = timeout
         self._kept: tuple[AccessToken, TransferClient] | None = None
 
     def submission(self, token: AccessToken) -> SubmissionId:
@@ -112,7 +113,7 @@ class GlobusTransfer:
         if self._kept is None or self._kept[0] != token:
             client = TransferClient(
                 authorizer=AccessTokenAuthorizer(token.value),
-                transport=RequestsTransport(http_timeout=TIMEOUT),
+                transport=RequestsTransport(http_timeout=self._timeout),
                 retry_config=RetryConfig(max_retries=0),
             )
             self._kept = (token, client)

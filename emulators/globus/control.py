@@ -67,7 +67,8 @@ class Controls:
         """Let the next ``times`` calls of ``method`` and ``path`` (a pattern) fail, after ``skip`` that go well.
 
         ``answer`` gives ``status`` and ``body`` instead; ``reset_before`` and ``reset_after`` close the connection
-        before or after the effect; ``slow`` waits ``seconds``; ``truncate`` sends half of the body.
+        before or after the effect; ``slow`` answers ``seconds`` of real time after it; ``truncate`` sends half of the
+        body.
         """
         fault = CallFault(
             kind=kind,

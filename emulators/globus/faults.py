@@ -19,7 +19,7 @@ FaultKind = Literal["answer", "reset_before", "reset_after", "slow", "truncate"]
 @dataclass(slots=True, kw_only=True)
 class CallFault:
     """``answer`` replies with ``status`` and ``body`` and has no effect; the resets close the connection before or
-    after the effect; ``slow`` waits ``seconds`` of real time first; ``truncate`` sends half of the body."""
+    after the effect; ``slow`` answers ``seconds`` of real time after it; ``truncate`` sends half of the body."""
 
     kind: FaultKind
     path: str = "*"

@@ -3,16 +3,15 @@ error of a task does to the jobs it is about, and to their neighbours."""
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import globus_sdk
 import pytest
-from loop_house import ADA, ARCHIVE, LAB, OTHER, SCRATCH, START, House, Now, a_document
+from loop_house import ADA, ARCHIVE, LAB, OTHER, SCRATCH, START, House, a_document
+from shared_clock import SharedClock
 
 from chalicelib.adapters.globus_transfer import GlobusTransfer
 from chalicelib.api import render
@@ -38,32 +37,6 @@ WORLD = Config(
     settings=Settings(overhead=5.0, bandwidth=1e15, retry_interval=5.0),
 )
 NAMES = {LAB: "lab", ARCHIVE: "archive", SCRATCH: "scratch", OTHER: "laptop"}
-
-
-@dataclass
-class SharedClock(Now):
-    """The house's clock, and the emulator's with it."""
-
-    turned: TurnedClock | None = None
-    globus: GlobusEmulator | None = None
-
-    def turn(self, **by: float) -> datetime:
-        assert self.turned is not None
-        assert self.globus is not None
-        self.turned.turn(timedelta(**by).total_seconds())
-        self.globus.controls.settle()
-        self._come_to_rest(self.globus)
-        return super().turn(**by)
-
-    def _come_to_rest(self, globus: GlobusEmulator) -> None:
-        """Files are copied in real time, while this clock stands: let every task wait for it before it goes on."""
-        end = time.monotonic() + 30
-        while time.monotonic() < end:
-            with globus.world.lock:
-                if all(run._waiting for run in globus.world.engine._runs.values()):
-                    return
-            time.sleep(0.01)
-        raise AssertionError("the emulator does not come to rest")
 
 
 class Files:
