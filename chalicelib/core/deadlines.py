@@ -15,6 +15,7 @@ from datetime import datetime, timedelta
 from chalicelib.core.desk import LiveBatch, Plan
 from chalicelib.core.globus_codes import waits_for_user
 from chalicelib.core.job import Job, Stage, State
+from chalicelib.core.orders import Verb, standing
 from chalicelib.core.progress import rests, stage_of, waits_for_nodes
 
 _STARTS = {
@@ -51,14 +52,26 @@ def needs_door(job: Job) -> bool:
     return job.state is State.STAGED and job.leased_until is None
 
 
+def hangs(job: Job) -> bool:
+    """Whether it is its site that will tell whether a clock runs for the job's wait for nodes: a hold was asked for."""
+    timed = waits_for_nodes(job) and job.deadlines.queue is not None and not (job.overdue or job.cancel_requested)
+    return timed and bool(job.orders) and _is_held(job)
+
+
 def _queue_runs_out(job: Job) -> datetime | None:
     """No login at Globus holds up what is at its site, so none counts here."""
-    if job.deadlines.queue is None or job.hold is not None or job.parents or job.broken is not None:
+    if job.deadlines.queue is None or _is_held(job) or job.parents or job.broken is not None:
         return None
     by_policy = job.trail[-1:] and job.attempt > 1 and job.attempt <= job.retry.attempts
     last = next((mark.code for mark in reversed(job.trail) if mark.code in _STARTS[Stage.QUEUE]), "")
     pause = timedelta(seconds=job.retry.delay) if by_policy and last == "run_retried" else timedelta(0)
     return _started(job, Stage.QUEUE) + pause + timedelta(seconds=job.deadlines.queue)
+
+
+def _is_held(job: Job) -> bool:
+    """Whether its user keeps it back: what they last asked of its scheduler counts, done or not."""
+    asked = standing(job.orders, Verb.HOLD, Verb.RELEASE)
+    return job.hold is not None if asked is None else asked.verb is Verb.HOLD
 
 
 def _started(job: Job, stage: Stage) -> datetime:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime, timedelta
 
-from chalicelib.core.deadlines import in_the_way, needs_door, runs_out, timed_stage
+from chalicelib.core.deadlines import hangs, in_the_way, needs_door, runs_out, timed_stage
 from chalicelib.core.desk import InboxItem
 from chalicelib.core.events import Overdue
 from chalicelib.core.ids import JobNumber
@@ -23,7 +23,7 @@ MOST_NAMED = 1000
 """Jobs that one note names."""
 
 ASK_AGAIN = timedelta(hours=1)
-"""How soon the door of a site is tried again that is shut until the user signs in."""
+"""How soon it is looked again whether a clock runs, where a site's door is shut or the site has yet to answer."""
 
 
 def keep_deadlines(turn: Turn, notes: Iterable[InboxItem], session: Callable[[], Session]) -> None:
@@ -66,6 +66,8 @@ def note_deadlines(turn: Turn, jobs: Iterable[Job]) -> None:
 def _queue_ends(turn: Turn, job: Job) -> datetime | None:
     if timed_stage(job) is not Stage.QUEUE:
         return None
+    if hangs(job):
+        return turn.clock.now() + ASK_AGAIN
     at = runs_out(job, turn.board.plan)
     return None if at is None else max(at, turn.put_off.get(job.ref.number, at))
 

@@ -162,6 +162,32 @@ def test_a_hold_stops_the_clock_and_its_release_starts_it_anew() -> None:
     assert ended(house, number) == LATE
 
 
+def test_a_hold_in_the_scheduler_s_queue_stops_the_clock_too() -> None:
+    house, number = queued()
+    pass_by(house, 30, agent=True)
+    house.manage.hold(ADA, number)
+    pass_by(house, 300, agent=True)
+    assert house.job(number).state is State.QUEUED
+    house.manage.release(ADA, number)
+    pass_by(house, 55, agent=True)
+    assert house.job(number).state is State.QUEUED
+    pass_by(house, 10, agent=True)
+    assert ended(house, number) == LATE
+
+
+def test_a_hold_that_the_site_refuses_stops_the_clock_no_longer_than_that() -> None:
+    house, number = queued()
+    pass_by(house, 30)
+    house.manage.hold(ADA, number)
+    pass_by(house, 90)
+    assert house.job(number).state is State.QUEUED
+    (command,) = house.agent.call(holding=[{"job": f"{ADA.user}/{number}", "epoch": 1}]).commands
+    answer = {"job": f"{ADA.user}/{number}", "epoch": 1, "command": "hold", "order": command.order.number}
+    house.agent.call({**answer, "event": "refused", "detail": "not allowed here"})
+    pass_by(house, 65, agent=True)
+    assert ended(house, number) == LATE
+
+
 def test_the_wait_for_another_job_does_not_count() -> None:
     house = House()
     (parent,) = house.post(a_document(source=None, results=False))
