@@ -45,15 +45,21 @@ def _run(
     if asked.dependencies:
         raise Refused("--dependencies: what a job waits for was said when it was submitted, and stays")
     client = connect()
-    found = {one: outcome for one in asked.ids if (outcome := _outcome(client, one, act)) is not None}
+    ordered: list[Job] = []
+    found = {one: outcome for one in asked.ids if (outcome := _outcome(client, one, act, ordered)) is not None}
     report = tell(asked.ids, found)
     click.echo(report.stdout, nl=False)
     click.echo(report.stderr, nl=False, err=True)
+    for job in ordered:
+        show.tell_asked(job)
     return 0
 
 
-def _outcome(client: Client, one: int, act: Callable[[Client, int], Job]) -> HoldOutcome | None:
-    """The hold before and after; None for a job that is not there. In Cobalt's eyes one that has ended is not."""
+def _outcome(client: Client, one: int, act: Callable[[Client, int], Job], ordered: list[Job]) -> HoldOutcome | None:
+    """The hold before and after; None for a job that is not there. In Cobalt's eyes one that has ended is not.
+
+    ``ordered`` gathers the jobs whose scheduler has only been asked.
+    """
     try:
         before = client.job(one)
         if before.is_final:
@@ -65,5 +71,5 @@ def _outcome(client: Client, one: int, act: Callable[[Client, int], Job]) -> Hol
         return None
     outcome = HoldOutcome(before=before.to_be_held, after=after.to_be_held, active=after.state in _ON_NODES)
     if after.pending and outcome.before != outcome.after:
-        show.tell_asked(after)
+        ordered.append(after)
     return outcome

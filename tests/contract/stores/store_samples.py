@@ -14,6 +14,7 @@ from chalicelib.core.desk import InboxItem, LiveBatch, LoginNeed, Look, Plan, Ro
 from chalicelib.core.holds import Hold
 from chalicelib.core.ids import BatchId, CollectionId, JobNumber, JobRef, SiteId, SubmissionId, TaskId, UserId
 from chalicelib.core.job import Deadlines, Job, Leg, LegStatus, Mark, Outcome, Retry, Stage, State
+from chalicelib.core.orders import Order, Verb
 from chalicelib.core.sites import Mount, Site
 from emulators.aws.template import read_template
 
@@ -82,6 +83,8 @@ def a_full_job(at: JobRef) -> Job:
         exited=10,
         cancel_requested=True,
         hold=Hold.STAGING,
+        orders=(Order(number=5, verb=Verb.ALTER, terms={"duration": 60}), Order(number=6, verb=Verb.HOLD)),
+        answered=4,
         deadlines=Deadlines(stage_out=600, queue=900),
         overdue=True,
         retry=Retry(attempts=3, delay=0),
