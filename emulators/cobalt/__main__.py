@@ -18,6 +18,13 @@ from emulators.cobalt.scores import Policy
 from emulators.cobalt.settings import Settings
 from emulators.cobalt.simulator import CobaltSimulator
 
+_SCRIPTS = {
+    "job-prescript": "before each job, on its nodes; a status other than 0 ends the job",
+    "resource-prescript": "after those, before its task; a status other than 0 ends the job",
+    "resource-postscript": "after its task, while it has its nodes",
+    "job-postscript": "last, when it has no nodes any more",
+}
+
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m emulators.cobalt")
@@ -45,6 +52,8 @@ def _parser() -> argparse.ArgumentParser:
     serve.add_argument(
         "--filter", action="append", metavar="PROGRAM", help="sees and may change each job at qsub; repeatable"
     )
+    for name, when in _SCRIPTS.items():
+        serve.add_argument(f"--{name}", action="append", metavar="PROGRAM", help=f"runs {when}; repeatable")
     serve.add_argument("--drain", type=Drain, choices=list(Drain), default=Drain.BACKFILL)
     serve.add_argument("--backfill", type=Backfill, choices=list(Backfill), default=Backfill.FIRST)
     serve.add_argument(
@@ -71,6 +80,10 @@ def _settings(options: argparse.Namespace) -> Settings:
         policy=options.policy,
         queues=tuple(queues),
         filters=tuple(options.filter or ()),
+        job_prescripts=tuple(options.job_prescript or ()),
+        resource_prescripts=tuple(options.resource_prescript or ()),
+        resource_postscripts=tuple(options.resource_postscript or ()),
+        job_postscripts=tuple(options.job_postscript or ()),
     )
 
 

@@ -25,7 +25,7 @@ def run_filters(filters: Sequence[str], job: Mapping[str, Any]) -> dict[str, Any
 def _ask(program: str, fields: Mapping[str, Any]) -> str:
     import subprocess  # only where there is a filter
 
-    words = [f"{name}={_text(value)}" for name, value in fields.items()]
+    words = [f"{name}={field_text(value)}" for name, value in fields.items()]
     try:
         done = subprocess.run([program, *words], capture_output=True, text=True, errors="surrogateescape", check=False)
     except OSError as fault:
@@ -39,7 +39,8 @@ def _ask(program: str, fields: Mapping[str, Any]) -> str:
     return done.stdout
 
 
-def _text(value: object) -> str:
+def field_text(value: object) -> str:
+    """A field's value as filters and scripts are told it."""
     if isinstance(value, list | tuple):
         return ":".join(str(part).replace("\\", "\\\\").replace(":", "\\:") for part in value)
     return str(dict(value)) if isinstance(value, Mapping) else str(value)

@@ -1,11 +1,12 @@
 """A job's life, in one place: which event leads from which state to which, and what must be done about it.
 
 The rules, in prose. A job is Ready or held; the last hold that goes makes it Ready. Running it gives it
-nodes and takes it through two prologues to its task. A task ends by itself, or is told to: a delete or the
-walltime sends SIGTERM and makes it Killing, and if it will not go SIGKILL follows. Whatever ended it, the
-nodes are its own until the resource epilogue is over; the job epilogue is the last thing, and then the job
-is gone. Deleting a job that has no nodes ends it at once. A delete of a job that is already going changes
-nothing, nor does holding one that runs.
+nodes and takes it through two prologues to its task. A prologue whose scripts fail gives the job up, and so
+does one that a delete came into, as soon as what runs in it is over: the epilogue of its kind follows. A task
+ends by itself, or is told to: a delete or the walltime sends SIGTERM and makes it Killing, and if it will not
+go SIGKILL follows. Whatever ended it, the nodes are its own until the resource epilogue is over; the job
+epilogue is the last thing, and then the job is gone. Deleting a job that has no nodes ends it at once. A
+delete of a job that is already going changes nothing, nor does holding one that runs.
 
 Every function is pure: it returns the next job and, in order, what the world must be told (``Effect``). A
 pair of state and event that the table does not hold raises ``IllegalEventError`` and changes nothing.
@@ -33,6 +34,7 @@ class Event(StrEnum):
     EXPIRE = "Expire"
     FORCE = "Force"
     TASK_END = "Task_End"
+    GIVE_UP = "Give_Up"
 
 
 TABLE: Mapping[tuple[State, Event], State] = {
@@ -42,9 +44,11 @@ TABLE: Mapping[tuple[State, Event], State] = {
     (State.HOLD, Event.RELEASE): State.READY,
     (State.HOLD, Event.KILL): State.TERMINAL,
     (State.JOB_PROLOGUE, Event.PROGRESS): State.RESOURCE_PROLOGUE,
-    (State.JOB_PROLOGUE, Event.KILL): State.JOB_EPILOGUE,
+    (State.JOB_PROLOGUE, Event.KILL): State.JOB_PROLOGUE,
+    (State.JOB_PROLOGUE, Event.GIVE_UP): State.JOB_EPILOGUE,
     (State.RESOURCE_PROLOGUE, Event.TASK_START): State.RUNNING,
-    (State.RESOURCE_PROLOGUE, Event.KILL): State.RESOURCE_EPILOGUE,
+    (State.RESOURCE_PROLOGUE, Event.KILL): State.RESOURCE_PROLOGUE,
+    (State.RESOURCE_PROLOGUE, Event.GIVE_UP): State.RESOURCE_EPILOGUE,
     (State.RUNNING, Event.KILL): State.KILLING,
     (State.RUNNING, Event.EXPIRE): State.KILLING,
     (State.RUNNING, Event.TASK_END): State.RESOURCE_EPILOGUE,
@@ -205,6 +209,8 @@ def delete(job: Job, user: str, now: float) -> Step:
         case State.READY | State.HOLD:
             said = "user delete requested; removing job from the queue"
             effects: tuple[Effect, ...] = ()
+        case State.JOB_PROLOGUE | State.RESOURCE_PROLOGUE if job.killed_for is not None:
+            return job, (record, CobaltLog(f"Info: {_already_going(job)}; ignoring user delete request"))
         case State.JOB_PROLOGUE | State.RESOURCE_PROLOGUE:
             said = f"user delete with signal SIGTERM requested by user {user}; initiating job cleanup and removal"
             effects = ()
@@ -220,6 +226,12 @@ def delete(job: Job, user: str, now: float) -> Step:
             )
     job = replace(_move(job, Event.KILL, now), killed_for=DELETE)
     return job, (record, CobaltLog(f"Info: {said}"), *effects)
+
+
+def give_up(job: Job, why: str | None, now: float) -> Step:
+    """Leave a prologue without a task. ``why``: what failed in it; None for a delete, which was told of already."""
+    effects = () if why is None else (CobaltLog(f"ERROR: {why}; initiating job cleanup and removal"),)
+    return _move(job, Event.GIVE_UP, now), effects
 
 
 def _already_going(job: Job) -> str:

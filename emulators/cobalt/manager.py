@@ -14,7 +14,7 @@ from string import Template
 from typing import Any
 
 from emulators.clock import Clock
-from emulators.cobalt import altering, life, policy, scores
+from emulators.cobalt import altering, hooks, life, policy, scores
 from emulators.cobalt.jobs import ON_NODES, Job, Spec, State, row_of
 from emulators.cobalt.journal import Journal
 from emulators.cobalt.queues import RefusalError, blocked, check_limits, check_queue, check_system
@@ -100,6 +100,7 @@ class QueueManager:
             mine = self._mine(ids, user)
             for job in mine:
                 self._apply(life.delete(job, user, self.now()))
+                self._advance(job.jobid, self.now())
             return [(job.jobid, job.spec.user) for job in mine]
 
     def hold(self, ids: Sequence[int], user: str) -> dict[int, HoldOutcome]:
@@ -141,7 +142,12 @@ class QueueManager:
         with self._lock:
             self._closing = True
             running = [job.jobid for job in self._jobs.values() if job.state in (State.RUNNING, State.KILLING)]
-        self._tasks.end_all(running, grace)
+            preparing = [
+                hooks.room(job) for job in self._jobs.values() if job.state in hooks.PROLOGUES | hooks.EPILOGUES
+            ]
+        self._tasks.end_all([*running, *preparing], grace)
+        for room in preparing:
+            self._tasks.undo(room)  # the next simulator runs these scripts from their beginning
         self.step()
 
     def _advance(self, jobid: int, now: float) -> None:
@@ -156,16 +162,46 @@ class QueueManager:
     def _due(self, job: Job, now: float) -> None:
         settings = self.settings
         match job.state:
-            case State.JOB_PROLOGUE if now >= job.entered + settings.prologue:
-                self._apply(life.progress(job, now))
-            case State.RESOURCE_PROLOGUE if now >= job.entered + settings.prologue and not self._closing:
-                self._launch(job, now)
+            case State.JOB_PROLOGUE | State.RESOURCE_PROLOGUE:
+                self._prepare(job, now)
             case State.RUNNING | State.KILLING:
                 self._watch(job, now)
-            case State.RESOURCE_EPILOGUE | State.JOB_EPILOGUE if now >= job.entered + settings.epilogue:
-                self._apply(life.progress(job, now))
+            case State.RESOURCE_EPILOGUE | State.JOB_EPILOGUE:
+                if self._scripts_end(job) is not None and now >= job.entered + settings.epilogue:
+                    self._apply(life.progress(job, now))
             case _:
                 return
+
+    def _prepare(self, job: Job, now: float) -> None:
+        """Take a job on through a prologue: when its scripts are over, and its time."""
+        failed = self._scripts_end(job)
+        if failed is None:
+            return
+        if failed or job.killed_for is not None:
+            why = f"{job.state}: {'; '.join(failed)}" if failed and job.killed_for is None else None
+            self._apply(life.give_up(job, why, now))
+        elif now < job.entered + self.settings.prologue:
+            return
+        elif job.state is State.JOB_PROLOGUE:
+            self._apply(life.progress(job, now))
+        elif not self._closing:
+            self._launch(job, now)
+
+    def _scripts_end(self, job: Job) -> list[str] | None:
+        """Run the site's scripts of the job's state; None until they are over, then what failed, in lines."""
+        programs, room = hooks.scripts(self.settings, job.state), hooks.room(job)
+        if not programs:
+            return []
+        if not self._tasks.begun(room):
+            if job.killed_for is not None and job.state in hooks.PROLOGUES:
+                return []  # nothing is begun for a job that is to go
+            if not self._closing:
+                self._tasks.run(room, hooks.command(job, programs))
+            return None
+        ended = self._tasks.poll(room)
+        if ended is None:
+            return None
+        return [] if ended.exit_status == 0 else self._tasks.said(room) or ["its scripts were killed"]
 
     def _launch(self, job: Job, now: float) -> None:
         pid = self._tasks.found(job.jobid)  # started just before this simulator's predecessor died

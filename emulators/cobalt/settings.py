@@ -17,7 +17,7 @@ class Settings:
     ``kill_delay`` lies between SIGTERM and SIGKILL. ``qdel_pause`` is how long qdel sleeps, one second in
     Cobalt. ``prologue`` and ``epilogue`` are how long a job stays in each of its two prologues and
     epilogues. ``policy`` scores the jobs of queues that name none. ``filters`` are programs that see, and may
-    change, each job before the queue manager does.
+    change, each job before the queue manager does. The four tuples of scripts are those of ``hooks``.
     """
 
     nodes: int
@@ -33,6 +33,10 @@ class Settings:
     policy: Policy = Policy.DEFAULT
     queues: tuple[Queue, ...] = (Queue(name="default"),)
     filters: tuple[str, ...] = ()
+    job_prescripts: tuple[str, ...] = ()
+    resource_prescripts: tuple[str, ...] = ()
+    resource_postscripts: tuple[str, ...] = ()
+    job_postscripts: tuple[str, ...] = ()
 
     @property
     def node_names(self) -> tuple[str, ...]:

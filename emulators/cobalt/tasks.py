@@ -1,4 +1,4 @@
-"""Tasks: the real process groups that stand for jobs on nodes.
+"""Tasks: the real process groups that stand for jobs on nodes, and the site's scripts around them.
 
 It starts, signals and watches them; when and why is the queue manager's. Each job has a room of its own
 under the state directory, which holds the node file, the process's identity and, at the end, the exit
@@ -17,7 +17,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,6 +25,10 @@ from emulators.cobalt.jobs import Job
 
 _LAUNCHER = Path(__file__).with_name("launcher.py")
 _DEFAULT_PATH = "/usr/local/bin:/usr/bin:/bin"
+
+
+Key = int | str
+"""A job's task goes by its id; other rooms have names that begin with it."""
 
 
 class LaunchError(Exception):
@@ -70,7 +74,7 @@ class Tasks:
     def __init__(self, rooms: Path, wake: Callable[[], None]) -> None:
         self._rooms = rooms
         self._wake = wake
-        self._started: dict[int, subprocess.Popen[bytes]] = {}
+        self._started: dict[Key, subprocess.Popen[bytes]] = {}
 
     def start(self, job: Job, say: Callable[[str], None]) -> int:
         """Start the job's task and return its process group. ``say`` takes lines for the job's log.
@@ -107,8 +111,38 @@ class Tasks:
                 stderr=stderr,
                 start_new_session=True,
             )
+        return self._watch(job.jobid, room, process)
+
+    def run(self, key: str, program: list[str]) -> None:
+        """Run a Python program of the simulator's own, in a room of this name. Its output is kept there."""
+        room = self._room(key)
+        room.mkdir(parents=True, exist_ok=True)
+        words = [sys.executable, "-I", "-S", str(_LAUNCHER), str(room / "exit"), "22", sys.executable, "-I", "-S"]
+        with (room / "said").open("wb") as said:
+            process = subprocess.Popen(
+                [*words, *program],
+                cwd="/",
+                env={"PATH": _DEFAULT_PATH},
+                stdin=subprocess.DEVNULL,
+                stdout=said,
+                stderr=said,
+                start_new_session=True,
+            )
+        self._watch(key, room, process)
+
+    def begun(self, key: str) -> bool:
+        """Tell whether it was ever run in this room, by this simulator or by one before it."""
+        return (self._room(key) / "birth").exists()
+
+    def said(self, key: str) -> list[str]:
+        """Return what it has said, by lines."""
+        with contextlib.suppress(FileNotFoundError):
+            return (self._room(key) / "said").read_text(errors="replace").splitlines()
+        return []
+
+    def _watch(self, key: Key, room: Path, process: subprocess.Popen[bytes]) -> int:
         (room / "birth").write_text(f"{process.pid} {_birth(process.pid)}")
-        self._started[job.jobid] = process
+        self._started[key] = process
         threading.Thread(target=self._wait, args=(process,), daemon=True).start()
         return process.pid
 
@@ -116,7 +150,7 @@ class Tasks:
         process.wait()
         self._wake()
 
-    def poll(self, jobid: int) -> Ended | None:
+    def poll(self, jobid: Key) -> Ended | None:
         """Return how the task ended, or None while it runs."""
         process = self._started.get(jobid)
         if process is not None:
@@ -128,7 +162,7 @@ class Tasks:
             return None
         return Ended(exit_status=_read_exit(self._room(jobid), None))
 
-    def found(self, jobid: int) -> int | None:
+    def found(self, jobid: Key) -> int | None:
         """Return the process group of a living task, started by this simulator or by one before it."""
         try:
             pid, _, birth = (self._room(jobid) / "birth").read_text().partition(" ")
@@ -136,14 +170,14 @@ class Tasks:
             return None
         return int(pid) if birth and _birth(int(pid)) == birth else None
 
-    def signal(self, jobid: int, number: int) -> None:
+    def signal(self, jobid: Key, number: int) -> None:
         """Send a signal to the whole group; a task that is gone already is no fault."""
         pid = self.found(jobid)
         if pid is not None:
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(pid, number)
 
-    def end_all(self, jobids: list[int], grace: float) -> None:
+    def end_all(self, jobids: Sequence[Key], grace: float) -> None:
         """End these tasks: SIGTERM, and after ``grace`` seconds SIGKILL. On return none lives."""
         for jobid in jobids:
             self.signal(jobid, signal.SIGTERM)
@@ -152,7 +186,7 @@ class Tasks:
                 self.signal(jobid, signal.SIGKILL)
             self._gone(jobids, grace)
 
-    def _gone(self, jobids: list[int], patience: float) -> bool:
+    def _gone(self, jobids: Sequence[Key], patience: float) -> bool:
         deadline = time.monotonic() + patience
         while any(self.found(jobid) is not None for jobid in jobids):
             if time.monotonic() > deadline:
@@ -162,10 +196,17 @@ class Tasks:
 
     def forget(self, jobid: int) -> None:
         """Remove what the job left in the state directory."""
-        self._started.pop(jobid, None)
-        shutil.rmtree(self._room(jobid), ignore_errors=True)
+        for room in (self._room(jobid), *self._rooms.glob(f"{jobid}.*")):
+            shutil.rmtree(room, ignore_errors=True)
+        for key in [key for key in self._started if str(key).partition(".")[0] == str(jobid)]:
+            del self._started[key]
 
-    def _room(self, jobid: int) -> Path:
+    def undo(self, key: str) -> None:
+        """Forget that anything was run in this room: it is to be run again."""
+        self._started.pop(key, None)
+        shutil.rmtree(self._room(key), ignore_errors=True)
+
+    def _room(self, jobid: Key) -> Path:
         return self._rooms / str(jobid)
 
 
