@@ -13,7 +13,8 @@ from chalicelib.core.forecast import Standing, held_up
 from chalicelib.core.globus_codes import waits_for_user
 from chalicelib.core.holds import Hold
 from chalicelib.core.job import Job, LegStatus, Mark, Stage, State
-from chalicelib.core.progress import stage_of
+from chalicelib.core.just_in_time import begin_at, usual_time, ways_in
+from chalicelib.core.progress import stage_of, waits_for_start
 from chalicelib.core.sessions import NEVER
 from chalicelib.core.site_demands import demands_document
 
@@ -59,6 +60,8 @@ def job(seen: Seen, base_url: str, login_url: str | None, now: datetime) -> Body
         "cancel_requested": status.cancel_requested,
         "hold": _hold(status.hold),
         "pending": [_order(each) for each in status.orders],
+        "starts_at": time(status.starts_at),
+        "stage_in_at": time(_sets_out(seen, now)),
         **_session(seen.prospect),
         "staging": _staging(seen),
         "directory": _directory(seen),
@@ -73,6 +76,14 @@ def job(seen: Seen, base_url: str, login_url: str | None, now: datetime) -> Body
         body["document"] = dict(seen.document)
         body["output_tail"] = None if seen.exited is None else seen.exited.detail.get("tail")
     return body
+
+
+def _sets_out(seen: Seen, now: datetime) -> datetime | None:
+    """When the inputs of a job that awaits its start set out, by what is known now."""
+    if seen.site is None or not waits_for_start(seen.job):
+        return None
+    takes = usual_time(seen.desk.plan, ways_in(seen.job, seen.site.home))
+    return begin_at(seen.job.starts_at, takes, now)
 
 
 def _when(status: Job, code: str) -> datetime | None:
@@ -114,11 +125,13 @@ def waiting_for(seen: Seen, now: datetime) -> frozenset[str]:
         found.add("space")
     if status.not_before is not None and now < status.not_before:
         found.add("retry")
+    if waits_for_start(status):
+        found.add("start")
     if status.parents:
         found.add("dependency")
     if any(look.paused for look in _looks(seen)):
         found.add("paused_collection")
-    at_site = status.state in (State.STAGED, State.QUEUED, State.ACTIVE)
+    at_site = status.ahead is not None or status.state in (State.STAGED, State.QUEUED, State.ACTIVE)
     if at_site and seen.site is not None and seen.site.silent(now):
         found.add("site")
     return frozenset(found)
@@ -155,6 +168,7 @@ def story(told: Story) -> Body:
 
 _NOTES = {
     "settled": "task",
+    "held_ahead": "native_id",
     "queued": "native_id",
     "hold_placed": "hold",
     "order_refused": "command",
@@ -228,7 +242,10 @@ def _lease(at: Site, lease: Lease) -> Body:
         "job": str(status.ref),
         "id": status.ref.number,
         "epoch": status.epoch,
-        "attempt": status.attempt,
+        "attempt": status.submission,
+        "staged": status.state is State.STAGED,
+        "held": status.may_be_held,
+        "native_id": status.native_id if status.may_be_held else None,
         "leased_until": time(status.leased_until),
         "owner": {"id": user, "username": status.owner},
         "tag": at.job_directory(user, "").rstrip("/").rpartition("/")[2],
@@ -257,7 +274,7 @@ def _command(command: Command) -> Body:
         "job": str(status.ref),
         "id": status.ref.number,
         "epoch": status.epoch,
-        "attempt": status.attempt,
+        "attempt": status.submission,
         "command": command.word,
         "native_id": status.native_id,
         "directory": command.directory,

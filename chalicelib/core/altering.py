@@ -49,7 +49,11 @@ ALTERABLE: Mapping[str, frozenset[str]] = {
 }
 """In which states a field may be changed. What is not here never is."""
 
+_SUBMITTED = frozenset({"name", "resources", "attributes"})
+"""What a scheduler is told that has a job, held, before its data is there; the rest its site reads again later."""
+
 _INSTEAD = {
+    "staging": "cancel it, and submit another",
     "hold": "use /hold and /release",
     "depends_on": "a job waits for those that it named when it was submitted",
     "site": "cancel it, and submit another",
@@ -128,6 +132,9 @@ def refusals(job: Job, old: Document, new: Document) -> Mapping[str, str]:
     at = LEASED if job.state is State.STAGED and job.leased_until is not None else job.state.value
     found = {}
     for name in differing(old, new):
+        if job.may_be_held and name in _SUBMITTED:
+            found[name] = f"{name} cannot be changed: the scheduler has job {job.ref.number} already, held"
+            continue
         rule = "stage_out" if name == "tags" and (_named_tags(old) or _named_tags(new)) else name
         if at not in ALTERABLE.get(rule, frozenset()):
             states = " or ".join(sorted(ALTERABLE.get(rule, ()))) or "nothing"

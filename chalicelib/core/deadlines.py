@@ -2,9 +2,10 @@
 
 ``deadlines: {stage_in, queue, stage_out}`` are seconds, and there is none unless the document says so (each Globus task
 has one of its own). ``queue`` is the wait for nodes, from the last input to the start. The clock of a stage runs from
-the submission, the last input or the exit, and anew from each try, from a release and from a login that was needed:
-what waits for its user never fails for that. It stands while a login is needed, while a hold keeps the stage back,
-between two tries, and, of the wait for nodes, while another job is waited for.
+the submission, the last input or the exit, and anew from each try, from a release, from a login that was needed, and
+from when inputs that come just in time may set out: what waits for its user, or so that its data need not wait, never
+fails for that. It stands while a login is needed, while a hold keeps the stage back, while inputs await the start of
+their job, between two tries, and, of the wait for nodes, while another job is waited for.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from chalicelib.core.orders import Verb, standing
 from chalicelib.core.progress import rests, stage_of, waits_for_nodes
 
 _STARTS = {
-    Stage.STAGE_IN: frozenset({"submitted", "stage_in_retried", "delay_over", "hold_released"}),
+    Stage.STAGE_IN: frozenset({"submitted", "staging_due", "stage_in_retried", "delay_over", "hold_released"}),
     Stage.QUEUE: frozenset({"staged_in", "run_retried", "hold_released", "released_there", "dependency_met"}),
     Stage.STAGE_OUT: frozenset({"exited", "stage_out_retried", "delay_over"}),
 }

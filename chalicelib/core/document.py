@@ -41,6 +41,8 @@ LARGEST = 256 * 1024
 MOST_ITEMS = 100
 """Items in ``stage_in``, and in ``stage_out``."""
 
+EAGER, JUST_IN_TIME = "eager", "just_in_time"
+
 WHEN = ("on_success", "on_error", "on_cancel", "always")
 
 _NAME = Text(
@@ -196,7 +198,13 @@ SHAPE = Record(
         "retry": Field(shape=_RETRY, default=None),
         "depends_on": Field(shape=_DEPENDS_ON, default=()),
         "hold": HOLD,
-        "staging": Field(shape=Choice(words=("eager",)), default="eager"),
+        "staging": Field(
+            shape=Choice(
+                words=(EAGER, JUST_IN_TIME),
+                describe="just_in_time submits the job held, and moves its inputs when its start is near",
+            ),
+            default=EAGER,
+        ),
         "tags": Field(shape=MapOf(key=_NAME, value=Text(longest=256), longest=20), default=None),
         "notify": Field(shape=_NOTIFY, default=None),
     },
@@ -247,6 +255,8 @@ class Document:
     """``attempts`` and ``delay``; empty if there is one try."""
     depends_on: tuple[Parent, ...]
     hold: Hold | None
+    staging: str
+    """EAGER or JUST_IN_TIME."""
     stage_in: tuple[StageIn, ...]
     stage_out: tuple[StageOut, ...]
     cleanup: bool | tuple[str, ...]
@@ -301,6 +311,7 @@ def read_document(raw: Json, pointer: str = "") -> Document:
         retry=values["retry"] or {},
         depends_on=tuple(parents.values()),
         hold=hold_of(values["hold"]),
+        staging=values["staging"],
         stage_in=tuple(stage_in.values()),
         stage_out=tuple(stage_out.values()),
         cleanup=values["cleanup"],

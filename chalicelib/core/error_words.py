@@ -16,6 +16,7 @@ _WORDS: Mapping[str, str] = {
     "dependency": "a job that it waited for did not end as it should",
     "hold_refused": "the site's scheduler would not hold the job",
     "release_refused": "the site's scheduler would not let go of the job",
+    "gone": "the scheduler's job, which was to be held until its data was there, is not there any more",
     "lost": "the site lost sight of the job: its scheduler no longer knows it, and it left no exit code",
     "no_space": "the destination stayed full for as long as a transfer may take",
     "output_incomplete": "fewer files arrived than the site had counted",

@@ -117,6 +117,50 @@ class Exited(Report):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Offered(Event):
+    """The POST that made the job is committed, so its site may put it in the queue, held, before its data is there."""
+
+    code = "offered"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HeldAhead(Report):
+    """The scheduler has the job under a hold, before its data is there; ``starts_at`` is the start that it expects."""
+
+    code = "held_ahead"
+    native_id: str
+    starts_at: datetime | None = None
+
+    @property
+    def note(self) -> str:
+        return self.native_id
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StagingDue(Event):
+    """The start of the job is near: its inputs may set out."""
+
+    code = "staging_due"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gone(Report):
+    """The scheduler no longer has the job, or never took it, and its data was not there yet: it will not run."""
+
+    code = "gone"
+    error: str
+    left: bool = False
+    """Whether something of it is at the scheduler all the same: its site would not have it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unheld(Report):
+    """Nothing is left at the scheduler of a job that was held there and is not wanted any more."""
+
+    code = "unheld"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Rejected(Report):
     """The job was not submitted and will not be: the scheduler or the site's own policy refused it, or it came too late
     (``stage`` queue)."""

@@ -93,6 +93,26 @@ class Deadlines:
     stage_out: int | None = None
 
 
+class Ahead(StrEnum):
+    """Where a job stands that its scheduler has, or is to have, under a hold before its data is there."""
+
+    WANTED = "wanted"
+    """Its site is to submit it; of a job that was leased, it may have."""
+    FILED = "filed"
+    """A submit filter has left it at the scheduler; its site is to find it there."""
+    HELD = "held"
+    """It is there, held, under ``native_id``."""
+    REFUSED = "refused"
+    """Its site would not have it: the job fails, and what is at the scheduler is to be removed."""
+    GONE = "gone"
+    """It is not there any more, or was never taken: the job fails."""
+
+    @property
+    def in_vain(self) -> bool:
+        """Whether the job fails, whatever becomes of its data."""
+        return self in (Ahead.REFUSED, Ahead.GONE)
+
+
 class LegStatus(StrEnum):
     """Where one item of the current stage stands."""
 
@@ -178,12 +198,21 @@ class Job:
     """What its user wants of it at the scheduler, and its site has not answered."""
     answered: int = 0
     """The newest of its orders that its site has answered: an answer to one before tells what was so earlier."""
+    ahead: Ahead | None = None
+    """Where it stands with the scheduler that has it before its data is there; None for a job that goes there after."""
+    awaits_start: bool = False
+    """Its inputs do not set out before its start is near; see ``core.just_in_time``."""
+    starts_at: datetime | None = None
+    """The start that the scheduler expects of a job that is ahead, as last reported."""
     deadlines: Deadlines = Deadlines()
     overdue: bool = False
     """Its present stage is over its deadline: it fails when nothing of it is in flight, nor at the scheduler."""
     retry: Retry = Retry()
     attempt: int = 1
     """Which try this is; see ``core.retrying``."""
+    submission: int = 1
+    """The try whose name the scheduler's job and its files at the site bear: that of a job which is there already does
+    not change when its inputs are moved again."""
     not_before: datetime | None = None
     """When the next try begins, while it has not."""
     parents: tuple[Parent, ...] = ()
@@ -211,6 +240,16 @@ class Job:
     @property
     def pending(self) -> tuple[Leg, ...]:
         return tuple(leg for leg in self.legs if leg.status is LegStatus.PENDING)
+
+    @property
+    def ahead_in_vain(self) -> bool:
+        return self.ahead is not None and self.ahead.in_vain
+
+    @property
+    def may_be_held(self) -> bool:
+        """Whether a job that is not to run yet may be at its scheduler: only its site can say that it is not."""
+        there = (Ahead.FILED, Ahead.HELD, Ahead.REFUSED)
+        return self.ahead in there or (self.ahead is Ahead.WANTED and self.epoch > 0)
 
     def moving_in(self) -> frozenset[BatchId]:
         """The batches that its items are in."""

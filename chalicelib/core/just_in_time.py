@@ -17,6 +17,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from chalicelib.core.desk import Plan, Route
+from chalicelib.core.ids import CollectionId
+from chalicelib.core.job import Job, Stage
 
 UNSEEN = timedelta(hours=1)
 """How long a move is expected to take by a route of which no task has ended yet."""
@@ -47,6 +49,13 @@ def begin_at(starts_at: datetime | None, takes: timedelta | None, now: datetime,
         return now
     expected = UNSEEN if takes is None else takes
     return max(now, starts_at - expected - margin.over(expected))
+
+
+def ways_in(job: Job, home: CollectionId) -> frozenset[Route]:
+    """The routes by which the job's inputs come to its site, whose own collection is ``home``."""
+    far = () if job.journey is None else job.journey.inputs
+    ends = {far[leg.item] for leg in job.pending if leg.item < len(far)}
+    return frozenset(Route(stage=Stage.STAGE_IN, source=end, destination=home) for end in ends if end is not None)
 
 
 def usual_time(plan: Plan, routes: Iterable[Route]) -> timedelta | None:

@@ -46,13 +46,16 @@ from chalicelib.core.events import (
     Event,
     Exited,
     Failed,
+    Gone,
     Held,
+    HeldAhead,
     HoldPlaced,
     HoldReleased,
     Leased,
     LegsClaimed,
     LegsReleased,
     LegsSettled,
+    Offered,
     Ordered,
     OrderRefused,
     Overdue,
@@ -64,11 +67,13 @@ from chalicelib.core.events import (
     StagedIn,
     StageInRetried,
     StageOutRetried,
+    StagingDue,
     TriedAgain,
+    Unheld,
     Withdrawn,
 )
 from chalicelib.core.holds import Hold
-from chalicelib.core.job import DEADLINE, FINAL, Job, Leg, LegStatus, Mark, Outcome, Stage, State
+from chalicelib.core.job import DEADLINE, FINAL, Ahead, Job, Leg, LegStatus, Mark, Outcome, Stage, State
 from chalicelib.core.orders import Order, Orders, Verb, standing, with_order, without
 
 LONGEST_TRAIL = 200
@@ -97,6 +102,13 @@ S = State
 
 TABLE: Mapping[State, Mapping[type[Event], State | Past]] = {
     S.NEW: {
+        Offered: S.NEW,
+        Leased: S.NEW,
+        HeldAhead: S.NEW,
+        StagingDue: S.NEW,
+        Gone: S.NEW,
+        Unheld: S.NEW,
+        CancelRefused: S.NEW,
         LegsClaimed: S.STAGE_IN,
         StagedIn: S.STAGED,
         Failed: S.FAILED,
@@ -114,6 +126,11 @@ TABLE: Mapping[State, Mapping[type[Event], State | Past]] = {
         LegsClaimed: S.STAGE_IN,
         LegsReleased: S.STAGE_IN,
         LegsSettled: S.STAGE_IN,
+        Leased: S.STAGE_IN,
+        HeldAhead: S.STAGE_IN,
+        Gone: S.STAGE_IN,
+        Unheld: S.STAGE_IN,
+        CancelRefused: S.STAGE_IN,
         StagedIn: S.STAGED,
         Failed: S.FAILED,
         StageInRetried: S.STAGE_IN,
@@ -134,6 +151,7 @@ TABLE: Mapping[State, Mapping[type[Event], State | Past]] = {
         DelayOver: PAST,
         RunRetried: S.STAGED,
         Leased: S.STAGED,
+        HeldAhead: S.STAGED,
         Queued: S.QUEUED,
         Active: S.ACTIVE,
         Exited: S.STAGE_OUT,
@@ -151,6 +169,7 @@ TABLE: Mapping[State, Mapping[type[Event], State | Past]] = {
         DependencyBroken: S.STAGED,
     },
     S.QUEUED: {
+        HeldAhead: PAST,
         Leased: PAST,
         RunRetried: S.STAGED,
         Queued: S.QUEUED,
@@ -172,6 +191,7 @@ TABLE: Mapping[State, Mapping[type[Event], State | Past]] = {
         CancelRefused: S.QUEUED,
     },
     S.ACTIVE: {
+        HeldAhead: PAST,
         Leased: PAST,
         Queued: PAST,
         Active: S.ACTIVE,
@@ -188,6 +208,7 @@ TABLE: Mapping[State, Mapping[type[Event], State | Past]] = {
     },
     S.STAGE_OUT: {
         Leased: PAST,
+        HeldAhead: PAST,
         Queued: PAST,
         Active: PAST,
         Exited: PAST,
@@ -219,6 +240,8 @@ TABLE: Mapping[State, Mapping[type[Event], State | Past]] = {
     S.FAILED: {
         Failed: PAST,
         Rejected: PAST,
+        HeldAhead: S.FAILED,
+        Unheld: S.FAILED,  # what the scheduler still held is removed after the end
         StageInRetried: S.STAGE_IN,
         RunRetried: S.STAGED,
         StageOutRetried: S.STAGE_OUT,
@@ -307,7 +330,8 @@ def _fits(job: Job, event: Event) -> bool:
             return bool(chosen) and len(chosen) == len(items) and free
         case TriedAgain():
             # Who asks for another try of a job that failed on its way to its cancel has thought better of it.
-            return not job.in_flight and (not job.cancel_requested or job.state is S.FAILED)
+            again = not job.cancel_requested or job.state is S.FAILED
+            return not job.in_flight and again and not _still_there(job) and not _lacks_data(job, event)
         case Altered(revision=revision, legs=legs):
             return revision == job.revision + 1 and (legs is None or job.state is S.NEW)
         case AlteredThere(order=order, change=change) | OrderRefused(order=order, change=change):
@@ -327,15 +351,35 @@ def _fits(job: Job, event: Event) -> bool:
             return not job.in_flight and (job.state is not S.STAGED or job.broken is not None or unleased)
         case Canceled():
             # Once a site has had a lease, only its own report can say that nothing is left at the scheduler.
-            return not job.in_flight and (job.state is not S.STAGED or job.epoch == 0)
+            site_told = job.state is not S.STAGED or job.epoch == 0
+            return not job.in_flight and site_told and not job.may_be_held
         case Withdrawn():
             return job.cancel_requested
         case CancelRefused():
             return job.cancel_requested or job.overdue
         case Leased(epoch=epoch):
-            return job.hold is None and not job.parents and epoch in (job.epoch, job.epoch + 1) and epoch > 0
+            return _may_be_leased(job) and epoch in (job.epoch, job.epoch + 1) and epoch > 0
+        case StagingDue():
+            return job.ahead is Ahead.HELD
         case _:
             return True
+
+
+def _may_be_leased(job: Job) -> bool:
+    """What is at the scheduler already is found there whatever it waits for; else nothing gets there too early."""
+    if job.state is not S.STAGED and job.ahead is Ahead.FILED:
+        return True
+    return job.hold is None and not job.parents and (job.state is S.STAGED or job.ahead is Ahead.WANTED)
+
+
+def _still_there(job: Job) -> bool:
+    """A failed job is not tried again beside the one that is being removed from the scheduler."""
+    return job.state is S.FAILED and job.may_be_held
+
+
+def _lacks_data(job: Job, event: TriedAgain) -> bool:
+    """Whether a try would run a job that failed before its inputs were there."""
+    return isinstance(event, RunRetried) and job.failed_stage is Stage.SUBMIT and bool(job.legs)
 
 
 def _keep(trail: tuple[Mark, ...]) -> tuple[Mark, ...]:
@@ -369,7 +413,8 @@ def _settle(job: Job, event: LegsSettled) -> Job:
 
 
 def _staged(job: Job, event: StagedIn) -> Job:
-    return replace(job, legs=(), overdue=False, waiting_for=job.waiting_for & {"hold"})
+    there = job.ahead if job.may_be_held else None
+    return replace(job, legs=(), overdue=False, ahead=there, awaits_start=False, waiting_for=job.waiting_for & {"hold"})
 
 
 def _lease(job: Job, event: Leased) -> Job:
@@ -377,7 +422,7 @@ def _lease(job: Job, event: Leased) -> Job:
 
 
 def _queued(job: Job, event: Queued) -> Job:
-    job = replace(job, native_id=event.native_id, leased_until=None)
+    job = replace(job, native_id=event.native_id, leased_until=None, ahead=None, starts_at=None)
     if job.state is S.QUEUED or job.hold is None:
         return job
     # It was held while it was on its way: now only the scheduler can.
@@ -390,7 +435,8 @@ def _active(job: Job, event: Active) -> Job:
     in_time = replace(job, overdue=False, error=None, told=None) if job.overdue else job
     # What runs is not held, whoever let it go.
     waiting = job.waiting_for - {"hold"}
-    return replace(in_time, native_id=event.native_id, leased_until=None, hold=None, waiting_for=waiting)
+    known = replace(in_time, native_id=event.native_id, leased_until=None, ahead=None, starts_at=None)
+    return replace(known, hold=None, waiting_for=waiting)
 
 
 def _ordered(job: Job, verb: Verb, terms: Mapping[str, Any] | None = None) -> Orders:
@@ -454,6 +500,29 @@ def _order_refused(job: Job, event: OrderRefused) -> Job:
     return replace(job, error=f"{event.verb}_refused", told=job.version + 1) if stood else job
 
 
+def _held_ahead(job: Job, event: HeldAhead) -> Job:
+    if job.ahead is None or job.ahead.in_vain:  # said again, after what became of it
+        return job
+    return replace(job, ahead=Ahead.HELD, native_id=event.native_id, starts_at=event.starts_at, leased_until=None)
+
+
+def _gone(job: Job, event: Gone) -> Job:
+    if job.ahead is None or job.ahead.in_vain:
+        return job
+    after = Ahead.REFUSED if event.left else Ahead.GONE
+    epoch = job.epoch + (not event.left)  # said again, it must not be taken for news of another try
+    return replace(
+        job, epoch=epoch, ahead=after, starts_at=None, leased_until=None, error=event.error, told=job.version + 1
+    )
+
+
+def _unheld(job: Job, event: Unheld) -> Job:
+    if job.ahead is None:
+        return job
+    # The lease is over: what is said of it again must not be taken for news of another try.
+    return replace(job, epoch=job.epoch + 1, ahead=None, native_id=None, starts_at=None, leased_until=None)
+
+
 def _exit(job: Job, event: Exited) -> Job:
     if job.overdue and event.outcome is Outcome.CANCELED and not job.cancel_requested:
         # It was ended for its lateness before it ever ran: there is nothing of it to move.
@@ -465,6 +534,8 @@ def _exit(job: Job, event: Exited) -> Job:
         overdue=False,
         told=told,
         answered=0,
+        ahead=None,
+        starts_at=None,
         native_id=event.native_id or job.native_id,
         leased_until=None,
         outcome=event.outcome,
@@ -479,6 +550,8 @@ def _exit(job: Job, event: Exited) -> Job:
 def _reject(job: Job, event: Rejected) -> Job:
     return replace(
         job,
+        ahead=job.ahead if job.may_be_held and event.error != "gone" else None,
+        starts_at=None,
         leased_until=None,
         overdue=False,
         failed_stage=event.stage,
@@ -498,6 +571,10 @@ def _fail(job: Job, event: Failed) -> Job:
         error=event.error,
         told=told or job.told or job.exited or job.version + 1,
         not_before=None,
+        # What the scheduler holds is for the site to remove.
+        ahead=job.ahead if job.may_be_held else None,
+        awaits_start=False,
+        starts_at=None,
         waiting_for=frozenset(),
         cleanup=False,
     )
@@ -508,6 +585,7 @@ def _tried_again(job: Job, event: TriedAgain, now: datetime) -> Job:
     return replace(
         job,
         attempt=job.attempt + 1,
+        submission=job.submission if job.may_be_held else job.attempt + 1,
         not_before=now + event.delay if event.delay else None,
         failed_stage=None,
         error=None,
@@ -536,6 +614,8 @@ def _run_again(job: Job, event: RunRetried) -> Job:
         job,
         legs=(),
         epoch=job.epoch + 1,
+        ahead=None,
+        starts_at=None,
         leased_until=None,
         native_id=None,
         outcome=None,
@@ -551,6 +631,9 @@ def _cancel(job: Job, event: Canceled | Withdrawn) -> Job:
         job,
         leased_until=None,
         not_before=None,
+        ahead=None,
+        awaits_start=False,
+        starts_at=None,
         waiting_for=frozenset(),
         error=None,
         cleanup=_brought_in_vain(job),
@@ -596,9 +679,14 @@ _APPLY: Mapping[type[Event], Callable[[Job, Any], Job]] = {
     LegsReleased: _release,
     LegsSettled: _settle,
     StagedIn: _staged,
+    Offered: lambda job, event: replace(job, posted=None),
     Leased: _lease,
     Queued: _queued,
     Active: _active,
+    HeldAhead: _held_ahead,
+    StagingDue: lambda job, event: replace(job, awaits_start=False),
+    Gone: _gone,
+    Unheld: _unheld,
     Exited: _exit,
     Rejected: _reject,
     Withdrawn: _cancel,
@@ -649,6 +737,12 @@ def faults_of(job: Job) -> list[str]:
         found.append("a completed job must have exit code 0 and each output delivered")
     if job.state is S.STAGE_OUT and job.outcome is None:
         found.append("a job past its run has no outcome")
+    if job.ahead is not None and job.state not in (S.NEW, S.STAGE_IN, S.STAGED, S.FAILED):
+        found.append("a job that its scheduler may run, or that is over, is ahead of its data")
+    if job.awaits_start and job.state is not S.NEW:
+        found.append("inputs that await the start of their job have set out")
+    if job.state is S.CANCELED and job.may_be_held:
+        found.append("a canceled job is held at its scheduler")
     if any((leg.status is LegStatus.MOVING) and leg.batch is None for leg in job.legs):
         found.append("a moving leg names no batch")
     return found

@@ -9,6 +9,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
+from chalicelib.core.ahead import ahead_of, awaits_start
 from chalicelib.core.batch import legs_to_stage_in
 from chalicelib.core.document import LARGEST, Document, read_document
 from chalicelib.core.errors import Fault, Invalid
@@ -68,6 +69,8 @@ def first_status(document: Document, ref: JobRef, owner: str, index: int, postin
         retry=Retry(**document.retry),
         parents=document.depends_on,
         cleanup=bool(document.cleanup),
+        ahead=ahead_of(document),
+        awaits_start=awaits_start(document),
         waiting_for=frozenset() if document.hold is None else frozenset({"hold"}),
         posted=posting,
         trail=(Mark(version=1, at=now, code="submitted", state=State.NEW),),

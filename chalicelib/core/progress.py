@@ -6,9 +6,9 @@ until there is none, then plans what is pending.
 
 from __future__ import annotations
 
-from chalicelib.core.events import Canceled, Completed, Event, Failed, StagedIn
+from chalicelib.core.events import Canceled, Completed, Event, Failed, Offered, StagedIn
 from chalicelib.core.holds import Hold
-from chalicelib.core.job import DEADLINE, Job, LegStatus, Outcome, Stage, State
+from chalicelib.core.job import DEADLINE, Ahead, Job, LegStatus, Outcome, Stage, State
 from chalicelib.core.outputs import succeeded
 from chalicelib.core.retrying import next_try
 
@@ -41,9 +41,9 @@ def plannable(job: Job) -> bool:
 
 
 def rests(job: Job) -> bool:
-    """Whether the job's pending legs are kept back, by their user's wish or until the next try."""
+    """Whether the job's pending legs are kept back: by their user's wish, until the next try or for its start."""
     held = job.hold is Hold.STAGING and stage_of(job) is Stage.STAGE_IN
-    return (held or waits_to_try(job)) and not _gives_up(job)
+    return (held or waits_to_try(job) or job.awaits_start) and not _gives_up(job)
 
 
 def is_timed(job: Job) -> bool:
@@ -56,6 +56,11 @@ def is_timed(job: Job) -> bool:
 def waits_for_nodes(job: Job) -> bool:
     """Whether its inputs are there and it has not begun to run."""
     return job.state in (State.STAGED, State.QUEUED)
+
+
+def waits_for_start(job: Job) -> bool:
+    """Whether its data sets out when its start is near, and its scheduler has told what is known of that."""
+    return job.awaits_start and job.ahead is Ahead.HELD and not _gives_up(job)
 
 
 def waits_to_try(job: Job) -> bool:
@@ -72,7 +77,8 @@ def stage_of(job: Job) -> Stage | None:
 
 def abandoned_by(job: Job) -> bool:
     """Whether the job no longer wants what of it is in flight."""
-    return bool(job.in_flight) and (job.cancel_requested or job.broken is not None or job.overdue) and _gives_up(job)
+    over = job.cancel_requested or job.broken is not None or job.overdue or job.ahead_in_vain
+    return bool(job.in_flight) and over and _gives_up(job)
 
 
 def _gives_up(job: Job) -> bool:
@@ -82,12 +88,13 @@ def _gives_up(job: Job) -> bool:
     if job.cancel_requested:
         return not (job.state is State.STAGE_OUT and job.outcome is Outcome.CANCELED)
     before_run = job.state in (State.NEW, State.STAGE_IN)
-    return before_run and (job.broken is not None or any(leg.status is LegStatus.FAILED for leg in job.legs))
+    in_vain = job.broken is not None or job.ahead_in_vain
+    return before_run and (in_vain or any(leg.status is LegStatus.FAILED for leg in job.legs))
 
 
 def _due_at_site(job: Job) -> Event | None:
     if job.cancel_requested:
-        return Canceled() if job.epoch == 0 else None
+        return Canceled() if job.epoch == 0 and not job.may_be_held else None
     if job.overdue:
         return Failed(stage=Stage.QUEUE, error=DEADLINE) if job.epoch == 0 else None
     return _DEPENDENCY if job.broken is not None else None
@@ -97,9 +104,13 @@ def _due_before_run(job: Job) -> Event | None:
     if job.in_flight:
         return None
     if job.cancel_requested:
-        return Canceled()
+        return None if job.may_be_held else Canceled()
     if job.broken is not None:
         return _DEPENDENCY
+    if job.ahead_in_vain:
+        return Failed(stage=Stage.SUBMIT, error=job.error or "gone")
+    if job.ahead is not None and job.posted is not None:
+        return Offered()
     failed = next((leg for leg in job.legs if leg.status is LegStatus.FAILED), None)
     if failed is not None:
         return _fail(job, Stage.STAGE_IN, failed.error)

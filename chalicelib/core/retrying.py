@@ -7,9 +7,11 @@
   lost: the same inputs, the same directory, a new lease epoch and a run marker of its own. It runs once.
 
 and none of what another try cannot change, or nobody asked for: an output that the run did not leave, a refusal by
-the site's own policy, a stage over its deadline, a dependency that was not met, whatever was cancelled.
+the site's own policy, a stage over its deadline, a dependency that was not met, whatever was cancelled; nor, before
+its data was there, of a submission that the scheduler rejected or somebody deleted there.
 
 By hand any failed job is tried again from the stage that failed; one whose run did not leave its outputs, from the run.
+One that failed before its data was there goes to the scheduler after its data, whatever its document says.
 """
 
 from __future__ import annotations
@@ -22,7 +24,7 @@ from chalicelib.core.outputs import OUTPUT_WORDS
 
 Retried = StageInRetried | RunRetried | StageOutRetried
 
-FINAL_ERRORS = frozenset({DEADLINE, "refused"})
+FINAL_ERRORS = frozenset({DEADLINE, "refused", "gone"})
 """Failures that the policy never tries again."""
 
 
@@ -44,7 +46,8 @@ def next_try(job: Job, failure: Failed) -> Retried | None:
 def try_by_hand(job: Job, *, cleanup: bool) -> Retried:
     """The try of a failed job that its user asks for. ``cleanup`` is what its document says of that."""
     error, none = job.error or "unknown", timedelta(0)
-    if job.failed_stage in (Stage.DEPENDENCY, Stage.STAGE_IN):
+    before_data = job.failed_stage is Stage.SUBMIT and bool(job.legs)
+    if job.failed_stage in (Stage.DEPENDENCY, Stage.STAGE_IN) or before_data:
         return StageInRetried(attempt=job.attempt, delay=none, error=error, cleanup=cleanup)
     if job.failed_stage is Stage.STAGE_OUT and not _left_nothing(job):
         return StageOutRetried(attempt=job.attempt, delay=none, error=error, cleanup=cleanup)

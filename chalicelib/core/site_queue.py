@@ -1,13 +1,15 @@
 """What a site has to do with a job, told from its status alone.
 
 Both stores index jobs by this answer and a sync checks it again on the status itself: an index may be stale,
-the status never is. A site has to do with a job in four cases:
+the status never is. A site has to do with a job in these cases:
 
 * *lease*: it is staged, its user neither holds it nor wants it ended, and it waits for no other job. A lease on it
   changes nothing here, so that to give one, to prolong it and to lose it costs the index no write; whether it lasts
   the status tells. Nor does it tell when a next try may begin: such a job comes after those that need not wait;
+* *lease* as well: it is to wait at the scheduler, held, before its data is there, and the scheduler is not known to
+  have it (``core.ahead``);
 * *cancel*: its user wants it ended, or it has waited for nodes beyond its deadline, and a site has had it, so that only
-  the site can say that nothing of it is left at the scheduler;
+  the site can say that nothing of it is left at the scheduler; or it has failed while the scheduler held it;
 * *order*: its scheduler has it, and its user wants it held, let go or asked for otherwise (``core.orders``);
 * *cleanup*: it is completed, and its directory is to be removed; or it was cancelled before it ran, and so is
   what arrived for it.
@@ -18,7 +20,7 @@ from __future__ import annotations
 from datetime import datetime
 from enum import StrEnum
 
-from chalicelib.core.job import Job, State
+from chalicelib.core.job import Ahead, Job, State
 
 
 class Kind(StrEnum):
@@ -31,17 +33,33 @@ class Kind(StrEnum):
     """Has a command for the site, since the time given with it, until a report answers it."""
 
 
+_BEFORE_DATA = (State.NEW, State.STAGE_IN)
+
+
 def site_due(job: Job) -> tuple[Kind, datetime] | None:
     """What the job's site has to do with it and from when, or None if nothing."""
     if job.cleanup and job.state in (State.COMPLETED, State.CANCELED):
         return Kind.COMMAND, job.updated_at
+    if job.state is State.FAILED:
+        return (Kind.COMMAND, job.updated_at) if job.may_be_held else None
     if job.cancel_requested or (job.overdue and job.state in (State.STAGED, State.QUEUED)):
         return (Kind.COMMAND, job.updated_at) if _in_site_hands(job) else None
     if job.orders:
         return Kind.COMMAND, job.updated_at
     if job.state is State.STAGED and job.hold is None and not job.parents:
         return Kind.LEASE, job.not_before or job.created_at
-    return None
+    return (Kind.LEASE, job.not_before or job.created_at) if _goes_ahead(job) else None
+
+
+def _goes_ahead(job: Job) -> bool:
+    """Whether the site may put the job in the queue, or find it there, before its data is there.
+
+    Who knows whether its POST was committed has written something since. What a submit filter has put in the queue is
+    found there whatever it waits for: its site can end nothing that it does not know.
+    """
+    if job.state not in _BEFORE_DATA or job.posted is not None or job.broken is not None or job.overdue:
+        return False
+    return job.ahead is Ahead.FILED or (job.ahead is Ahead.WANTED and job.hold is None and not job.parents)
 
 
 def rests(job: Job, now: datetime) -> bool:
@@ -62,4 +80,7 @@ def leasable(job: Job, now: datetime) -> bool:
 
 def _in_site_hands(job: Job) -> bool:
     """Whether a site may have given the job to its scheduler. An expired lease is no proof that it has not."""
-    return job.state in (State.QUEUED, State.ACTIVE) or (job.state is State.STAGED and job.epoch > 0)
+    if job.state in _BEFORE_DATA:
+        return job.may_be_held
+    given = job.epoch > 0 or job.may_be_held
+    return job.state in (State.QUEUED, State.ACTIVE) or (job.state is State.STAGED and given)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from typing import Any, cast
 
 from chalicelib.core.altering import TERMS, Terms, altered, differing, merged, patch_of, terms_of
@@ -20,15 +21,18 @@ from chalicelib.core.events import (
     Event,
     Exited,
     Failed,
+    Gone,
     Held,
+    HeldAhead,
     OrderRefused,
     Queued,
     Rejected,
     Released,
+    Unheld,
     Withdrawn,
 )
 from chalicelib.core.ids import JobRef
-from chalicelib.core.job import DEADLINE, Job, Outcome, Stage, State
+from chalicelib.core.job import DEADLINE, Ahead, Job, Outcome, Stage, State
 from chalicelib.core.orders import Verb
 from chalicelib.core.outputs import Found, legs_at_exit
 from chalicelib.core.retrying import next_try
@@ -42,7 +46,6 @@ _REF = Text(longest=64, shortest=3)
 _SHORT = Text(longest=256)
 _EPOCH = Integer(least=1)
 COMMANDS = ("cancel", "cleanup", *Verb)
-EVENTS = ("queued", "active", "exited", "rejected", "refused", "cleaned", "held", "released", "altered")
 _ORDERS = frozenset(Verb)
 
 
@@ -52,6 +55,10 @@ def _members(field: str) -> list[tuple[str, Field]]:
     return [(name, shape.fields[name]) for name, where in TERMS.items() if where == field]
 
 
+_ENDS = ("exited", "rejected", "refused", "gone", "cleaned")
+EVENTS = ("held_ahead", "queued", "active", *_ENDS, "held", "released", "altered")
+_OF_THE_LEASE = frozenset({"exited", "gone", "rejected", "refused"})
+"""What of a job whose data is not there tells that the site is done with it."""
 _OUTPUT = Record(
     fields={
         "item": Field(shape=Integer(most=1000), required=True),
@@ -82,6 +89,7 @@ _REPORT = Record(
         "event": Field(shape=Choice(words=EVENTS), required=True),
         "native_id": Field(shape=Text(longest=256, shortest=1), default=None),
         "at": Field(shape=_SHORT, default=None),
+        "starts_at": Field(shape=_SHORT, default=None),
         "exit_code": Field(shape=Integer(least=-1024, most=1024), default=None),
         "outcome": Field(shape=Choice(words=tuple(Outcome)), default=None),
         "tail": Field(shape=Text(longest=LONGEST_TAIL), default=""),
@@ -115,6 +123,7 @@ SHAPE = Record(
             ),
             default=(),
         ),
+        "holds": Field(shape=Flag(describe="the agent submits jobs under a hold, before their data is there")),
         "reports": Field(shape=ListOf(item=_REPORT, longest=MOST_REPORTS), default=()),
         "draining": Field(shape=Flag(describe="the agent takes nothing new"), default=False),
     },
@@ -135,6 +144,8 @@ class AgentReport:
     tail: str
     found: tuple[Found, ...]
     detail: str
+    starts_at: datetime | None = None
+    """The start that the scheduler expects, of a job that it holds."""
     command: str | None = None
     """What the service had ordered, if the report answers that."""
     order: int | None = None
@@ -152,6 +163,8 @@ class SyncRequest:
     take: int
     holding: tuple[tuple[JobRef, int], ...]
     reports: tuple[AgentReport, ...]
+    holds: bool = False
+    """Whether the agent knows how to submit a job under a hold."""
 
 
 def read_sync(raw: Any) -> SyncRequest:
@@ -172,16 +185,27 @@ def read_sync(raw: Any) -> SyncRequest:
         take=0 if values["draining"] else min(values["take"], MOST_LEASES),
         holding=tuple((ref, epoch) for ref, epoch in held if ref is not None),
         reports=tuple(_report(entry) for entry in values["reports"]),
+        holds=values["holds"],
     )
 
 
 def _check_report(entry: Mapping[str, Any], pointer: str, faults: list[Fault]) -> None:
-    if entry["event"] in ("queued", "active") and entry["native_id"] is None:
+    if entry["event"] in ("held_ahead", "queued", "active") and entry["native_id"] is None:
         faults.append(Fault(f"{pointer}/native_id", f"is required with {entry['event']}"))
     if entry["event"] == "exited" and entry["outcome"] is None:
         faults.append(Fault(f"{pointer}/outcome", "is required with exited"))
     if entry["order"] is None and (entry["event"] in ("held", "released", "altered") or entry["command"] in _ORDERS):
         faults.append(Fault(f"{pointer}/order", "is required in an answer to an order"))
+    if isinstance(entry["starts_at"], str) and _moment(entry["starts_at"]) is None:
+        faults.append(Fault(f"{pointer}/starts_at", "must be a moment such as 2026-01-31T12:00:00Z"))
+
+
+def _moment(text: str | None) -> datetime | None:
+    try:
+        found = datetime.fromisoformat(text or "")
+    except ValueError:
+        return None
+    return None if found.tzinfo is None else found
 
 
 def _report(entry: Mapping[str, Any]) -> AgentReport:
@@ -196,6 +220,7 @@ def _report(entry: Mapping[str, Any]) -> AgentReport:
         tail=entry["tail"],
         found=tuple(Found(**each) for each in entry["outputs"]),
         detail=entry["detail"],
+        starts_at=_moment(entry["starts_at"]),
         command=entry["command"],
         order=entry["order"],
         terms=terms_of(entry["change"] or {}),
@@ -212,7 +237,14 @@ def event_of(report: AgentReport, job: Job, document: Document | None) -> Event:
 
     ``document``: the job's, for a report that ``reads_document``. An exit is of the outputs that it calls for.
     """
+    before_data = job.state in (State.NEW, State.STAGE_IN) or (job.state is State.FAILED and job.may_be_held)
+    if before_data and report.event in _OF_THE_LEASE and report.command not in _ORDERS:
+        return _before_data(report, job)
     match report.event:
+        case "held_ahead":
+            return HeldAhead(epoch=report.epoch, native_id=report.native_id or "", starts_at=report.starts_at)
+        case "gone":
+            return Withdrawn(epoch=report.epoch) if job.cancel_requested else Rejected(epoch=report.epoch, error="gone")
         case "queued":
             return Queued(epoch=report.epoch, native_id=report.native_id or "")
         case "active":
@@ -250,6 +282,17 @@ def _change(report: AgentReport, job: Job, document: Document) -> Altered | None
     return altered(job, document, after) if differing(document, after) else None
 
 
+def _before_data(report: AgentReport, job: Job) -> Event:
+    """What the end of a lease means for a job whose data is not there, or will never be."""
+    if report.event == "refused" and report.command == "cancel":
+        return CancelRefused(epoch=report.epoch)
+    over = report.event in ("exited", "gone")
+    left = not over and job.may_be_held and job.ahead is not Ahead.WANTED
+    if (job.state is State.FAILED or job.cancel_requested) and not left:
+        return Unheld(epoch=report.epoch)
+    return Gone(epoch=report.epoch, error="gone" if over else report.event, left=left)
+
+
 def _refusal(report: AgentReport, job: Job, document: Document | None) -> Event:
     """What a site would not do: obey an order, clean up, end the job, or submit it. The last is no failure of a
     cancelled job."""
@@ -263,7 +306,8 @@ def _refusal(report: AgentReport, job: Job, document: Document | None) -> Event:
         return Rejected(epoch=report.epoch, error=DEADLINE, stage=Stage.QUEUE)
     if not job.cancel_requested and not (job.overdue and ordered):
         failure = Failed(stage=Stage.SUBMIT, error=report.event)
-        return next_try(job, failure) or Rejected(epoch=report.epoch, error=report.event)
+        again = None if job.may_be_held else next_try(job, failure)
+        return again or Rejected(epoch=report.epoch, error=report.event)
     if ordered and job.native_id is not None:
         return CancelRefused(epoch=report.epoch)
     return Withdrawn(epoch=report.epoch)

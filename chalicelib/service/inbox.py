@@ -18,7 +18,15 @@ from chalicelib.core.batch import route_of
 from chalicelib.core.desk import InboxItem, Route
 from chalicelib.core.ids import JobNumber
 from chalicelib.core.job import Job, Stage
-from chalicelib.core.progress import abandoned_by, due, is_timed, plannable, stage_of, waits_to_try
+from chalicelib.core.progress import (
+    abandoned_by,
+    due,
+    is_timed,
+    plannable,
+    stage_of,
+    waits_for_start,
+    waits_to_try,
+)
 from chalicelib.service import fresh
 from chalicelib.service.board import Turn
 
@@ -158,7 +166,8 @@ def _admit(turn: Turn, numbers: Iterable[JobNumber]) -> None:
 def _wants_more(job: Job) -> bool:
     """Whether the planner is not done with the job: an end that it asked for may not have been carried out."""
     unjudged = bool(job.parents) and job.posted is not None  # its parents do not find it before its first change
-    return plannable(job) or due(job) is not None or abandoned_by(job) or unjudged or waits_to_try(job) or is_timed(job)
+    waits = waits_to_try(job) or waits_for_start(job) or is_timed(job)
+    return plannable(job) or due(job) is not None or abandoned_by(job) or unjudged or waits
 
 
 def _kind(turn: Turn, job: Job) -> Kind:

@@ -147,12 +147,16 @@ class ManageJobs:
     def retry(self, caller: Caller, number: JobNumber) -> Seen:
         """Try a failed job again from what failed of it, whatever its policy says.
 
-        :raises Conflict: it has not failed, or its outputs would go where a live job's go by now.
+        :raises Conflict: it has not failed, what its scheduler held is still being removed, or its outputs would go
+            where a live job's go by now.
         :raises TooMany: it would be one live job more than the caller may have.
         """
         job = self._get(caller, number)
         if job.state is not State.FAILED:
             raise Conflict("not-failed", f"job {number} is {job.state}: only a failed job is tried again")
+        if job.may_be_held:
+            words = f"what the site's scheduler held for job {number} is being removed: try it again when that is done"
+            raise Conflict("removal-open", words)
         self._check_door(caller, job)
         document = read_document(dict(self.jobs.documents([(job.ref, job.revision)])[job.ref]))
         now = self.clock.now()

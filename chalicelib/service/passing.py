@@ -17,17 +17,18 @@ from chalicelib.core.company import joined, waits_until
 from chalicelib.core.desk import InboxItem, Plan, Route, Trouble
 from chalicelib.core.drafting import Draft, draft, long_slots
 from chalicelib.core.errors import FarSide, LoginNeeded
-from chalicelib.core.events import DelayOver
+from chalicelib.core.events import DelayOver, StagingDue
 from chalicelib.core.globus_codes import waits_for_user
 from chalicelib.core.ids import JobNumber, UserId
 from chalicelib.core.job import Job, Leg, Stage, State
+from chalicelib.core.just_in_time import begin_at, usual_time, ways_in
 from chalicelib.core.polling import FIRST_RETRY, ask_for_login, interval, is_due, next_look, rest
 from chalicelib.core.ports.clock import Clock
 from chalicelib.core.ports.desks import Batches, Desks
 from chalicelib.core.ports.jobs import Dependants, Jobs
 from chalicelib.core.ports.places import Sites
 from chalicelib.core.ports.transfer import Submissions, Tasks
-from chalicelib.core.progress import due, plannable, stage_of, waits_to_try
+from chalicelib.core.progress import due, plannable, stage_of, waits_for_start, waits_to_try
 from chalicelib.core.sessions import NOBODY, Session
 from chalicelib.core.tokens import AccessToken, bought_since
 from chalicelib.service.board import Board, OutOfTime, Shelf, Turn
@@ -102,6 +103,8 @@ class Passing:
         settle_dependencies(turn, self.jobs, self.dependants)
         for job in [job for job in shelf.jobs.values() if waits_to_try(job)]:
             self._wait_to_try(turn, job)
+        for job in [job for job in shelf.jobs.values() if waits_for_start(job)]:
+            self._wait_for_start(turn, job)
         keep_deadlines(turn, inbox.notes, lambda: self._session(turn))
         for some in in_turns([job for job in shelf.jobs.values() if due(job) is not None]):
             turn.check_time()
@@ -139,6 +142,17 @@ class Passing:
             turn.board.wake_by(job.not_before)
         else:
             turn.shelf.apply(job, Step(event=DelayOver()))
+
+    def _wait_for_start(self, turn: Turn, job: Job) -> None:
+        """Let a job's inputs set out when its start is near, and have the desk woken by then."""
+        turn.check_time()
+        now = self.clock.now()
+        ways = ways_in(job, turn.shelf.site(job.site).home)
+        at = begin_at(job.starts_at, usual_time(turn.board.plan, ways), now)
+        if at > now:
+            turn.board.wake_by(at)
+        else:
+            turn.shelf.apply(job, Step(event=StagingDue()))
 
     def _with_globus(self, turn: Turn, inbox: Inbox, left_at: datetime | None, *, all_jobs: bool) -> bool:
         """Observe and submit. What the far side refuses is kept on the desk, where people can see it.
@@ -271,11 +285,17 @@ def _announced(turn: Turn, item: InboxItem, began: datetime) -> bool:
     if item.until is None or item.until <= began:
         return False
     found = (turn.shelf.jobs.get(number) for number in item.numbers)
-    if not any(job is not None and job.state in (State.STAGED, State.QUEUED, State.ACTIVE) for job in found):
+    if not any(job is not None and _at_site(job) for job in found):
         return False
     known = turn.board.announced_until
     turn.board.announced_until = item.until if known is None else min(known, item.until)
     return True
+
+
+def _at_site(job: Job) -> bool:
+    """Whether its site may be about to say something of it."""
+    ahead = job.ahead is not None and not job.state.final
+    return ahead or job.state in (State.STAGED, State.QUEUED, State.ACTIVE)
 
 
 def _next_look(board: Board, now: datetime) -> datetime | None:

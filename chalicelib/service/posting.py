@@ -24,6 +24,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from chalicelib.core.ahead import check_staging
 from chalicelib.core.document import Document
 from chalicelib.core.errors import FarSide, Fault, InFlight, Invalid
 from chalicelib.core.holdings import Holding
@@ -151,6 +152,7 @@ class PostJobs:
                 faults.append(Fault(f"{pointer}/site", f"there is no site {document.site!r} that you may use"))
             else:
                 check_for_site(document, site, pointer, faults)
+                check_staging(document, site, pointer, faults)
         if faults:
             raise Invalid(tuple(faults))
         return sites

@@ -114,10 +114,12 @@ class Syncing:
         answers = self._take(site, request.reports, now)
         self._renew(site, request, now)
         held = {ref for ref, _ in request.holding}
-        wanted = request.take + len(held) if request.take else 0
+        # What an agent does not know how to hold keeps it from nothing else.
+        take = request.take if request.holds else min(request.take, 1) * LOOK_AHEAD
+        wanted = take + len(held) if take else 0
         due = self.queue.due(site.id, commands=MOST_COMMANDS, leases=wanted)
         commands = self._commands(site, due.commanded)
-        leases = self._lease(site, self._next(site, due.leasable, request.take, held, now), now)
+        leases = self._lease(site, self._next(site, due.leasable, take, held, now), request, now)
         busy = bool(leases or commands or request.holding or answers)
         return Synced(
             site=site,
@@ -196,7 +198,7 @@ class Syncing:
         late = [
             job
             for ref, job in self.jobs.get_many(list(held)).items()
-            if job.site == site.id and job.state is State.STAGED and job.epoch == held[ref] and job.hold is None
+            if job.site == site.id and _leasable(job) and job.epoch == held[ref]
             if job.leased_until is not None and job.leased_until - now < LEASE / 2
         ]
         change_many(self.jobs, [(job, lambda current: _prolong(current, now)) for job in late], now, settle=False)
@@ -221,13 +223,18 @@ class Syncing:
             return Command(job=job, word="cleanup", directory=directory, unless_ran=True)
         if job.state is not State.COMPLETED:
             # What is only late runs on if it has begun meanwhile.
-            return Command(job=job, word="cancel", directory=directory, unless_ran=not job.cancel_requested)
+            return Command(
+                job=job,
+                word="cancel",
+                directory=directory,
+                unless_ran=job.state is not State.FAILED and not job.cancel_requested,
+            )
         assert document is not None, "the documents of completed jobs have been read"
         cleanup = document.cleanup
         paths = cleanup if isinstance(cleanup, tuple) else None
         return Command(job=job, word="cleanup", directory=directory, paths=paths)
 
-    def _lease(self, site: Site, refs: Sequence[JobRef], now: datetime) -> list[Lease]:
+    def _lease(self, site: Site, refs: Sequence[JobRef], request: SyncRequest, now: datetime) -> list[Lease]:
         """Lease jobs, each by a conditional write, so that two calls never get the same.
 
         A site has one agent. A job that is leased, and that this agent does not say it holds, was in an answer
@@ -237,11 +244,13 @@ class Syncing:
         # A new lease is written on the condition of what was read; one that is given again is not written.
         found |= self.jobs.get_many([ref for ref, job in found.items() if not leasable(job, now)])
 
+        some = [job for job in found.values() if request.holds or job.state is State.STAGED][: request.take]
+
         def decide(current: Job) -> tuple[Step, ...]:
             wanted = leasable(current, now)
             return (Step(event=Leased(epoch=current.epoch + 1, until=now + LEASE)),) if wanted else ()
 
-        changed = change_many(self.jobs, [(job, decide) for job in found.values()], now, settle=False)
+        changed = change_many(self.jobs, [(job, decide) for job in some], now, settle=False)
         taken = [job for job in changed if job is not None and _leasable(job) and leased(job, now)]
         documents = self._documents(taken)
         for job in taken:
@@ -286,7 +295,8 @@ class Syncing:
 
 def _is_news(job: Job) -> bool:
     """Whether the planner is to hear of what has become of the job. It is to, of any end that others await."""
-    return job.state in ENDED or (job.state.final and job.awaited)
+    before_data = job.state in (State.NEW, State.STAGE_IN)
+    return job.state in ENDED or before_data or (job.state.final and job.awaited)
 
 
 def _occupied_by(site: Site, instance: str, until: datetime) -> bool:

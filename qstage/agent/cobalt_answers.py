@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import re
+from collections.abc import Collection
+from datetime import UTC, datetime
 
 from psij import JobState, JobStatus
 
@@ -78,3 +80,17 @@ def records(out: str) -> list[dict[str, str]]:
         if found:
             found[-1][match[1].lower()] = match[2].strip()
     return [record for record in found if record.get("jobid", "").isdigit()]
+
+
+def expected_starts(out: str, native_ids: Collection[str]) -> dict[str, float | None]:
+    """Return the Est_Start_Time that qstat shows of these jobs, where times are in UTC; None where it shows none."""
+    found: dict[str, float | None] = {}
+    for fields in records(out):
+        if fields["jobid"] in native_ids:
+            try:
+                shown = datetime.fromisoformat(fields.get("est_start_time", ""))
+            except ValueError:
+                found[fields["jobid"]] = None
+            else:
+                found[fields["jobid"]] = shown.replace(tzinfo=UTC).timestamp()
+    return found

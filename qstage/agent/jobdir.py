@@ -7,8 +7,9 @@ the agent knows of a job lies in ``.qstage`` inside it:
     .qstage/run.sh   what the scheduler runs
     .qstage/run/     made once, by whoever may run: native_id (empty: the agent, so that nobody runs), started
     .qstage/exit     the command's exit status and the second it ended
+    .qstage/early    made by a run script that was started before the data was there, and refused
 
-Of a later attempt the last three bear its number (``run.2``).
+Of a later attempt the last four bear its number (``run.2``).
 """
 
 from __future__ import annotations
@@ -49,7 +50,8 @@ class JobDirectory:
         self.fd = fd
         self.path = path
         self._parent = parent
-        self._script, self._run, self._exit = (of_attempt(name, attempt) for name in ("run.sh", "run", "exit"))
+        names = ("run.sh", "run", "exit", "early")
+        self._script, self._run, self._exit, self._early = (of_attempt(name, attempt) for name in names)
 
     # Whose it is
 
@@ -148,6 +150,10 @@ class JobDirectory:
         if len(words) != 2 or not all(_is_number(word) for word in words):
             return None
         return ExitNote(code=int(words[0]), ended=float(words[1]))
+
+    def was_early(self) -> bool:
+        """Whether the job was started before its data was there, and refused to run."""
+        return self._read_own(self._early) is not None
 
     def block(self, now: float) -> None:
         """Take the right to run, so that nobody does. No effect on a job that has begun."""

@@ -35,7 +35,7 @@ SUBMIT_WINDOW = 60.0
 HALF_A_LEASE = 300.0
 """Seconds. The service leases for ten minutes."""
 _MOST_REPORTS = 500
-_FINAL = frozenset({"exited", "rejected", "refused"})
+_FINAL = frozenset({"exited", "rejected", "refused", "gone"})
 
 
 class Busy(Exception):
@@ -137,6 +137,7 @@ class Agent:
             },
             "take": self._room(),
             "holding": [{"job": held.job, "epoch": held.epoch} for held in self._leased()],
+            "holds": self._work.holds,
             "reports": [report.to_wire() for report in sent.values()],
         }
 
@@ -144,7 +145,11 @@ class Agent:
         """The jobs that the service may still take for leased: not those that it knows to be at the scheduler."""
         unheard = {report.job for report in self._journal.reports.values()}
         waiting = {Phase.LEASED, Phase.SUBMITTING}
-        return [held for held in self._journal.held.values() if held.phase in waiting or held.job in unheard]
+        return [
+            held
+            for held in self._journal.held.values()
+            if held.phase in waiting or held.job in unheard or (held.phase is Phase.HELD and held.lease.staged)
+        ]
 
     def _lease(self, raw: Mapping[str, Any]) -> None:
         try:

@@ -118,7 +118,8 @@ class Orders:
             self._scheduler.cancel(native, script)
 
     def _end_unreleased(self, command: Command, path: str) -> None:
-        """End what a submit filter left held at the scheduler for a job that will never be leased.
+        """End what waits at the scheduler, held, of a job that this agent does not hold: an agent whose journal is gone
+        has submitted it before its data was there, or a submit filter.
 
         It is found by the directory's name alone, so the directory must be the job's, and what is found no other's.
         """
@@ -127,12 +128,12 @@ class Orders:
                 _check_own(directory.path, directory.owner(), command)
         except NoDirectory:
             _check_own(path, None, command)
-        native = self._scheduler.find(scheduler_name(path))
+        native = self._scheduler.find(scheduler_name(path, command.attempt))
         if native is None:
             return
         if any(held.native_id == native and job != command.job for job, held in self._journal.held.items()):
             raise DirectoryRefused(f"{native} at the scheduler is another job's: nothing was touched")
-        self._scheduler.cancel(native, f"{path.rstrip('/')}/{OUR_OWN}/run.sh")
+        self._scheduler.cancel(native, f"{path.rstrip('/')}/{OUR_OWN}/{of_attempt('run.sh', command.attempt)}")
 
     def _is_gone(self, command: Command) -> bool:
         """Whether the scheduler no longer has the job: then it matters no more what its directory is."""

@@ -4,6 +4,9 @@ A job that the agent holds goes through these phases:
 
     LEASED ── prepare, write down "about to submit" ──► SUBMITTING ── native id ──► QUEUED ──► ACTIVE ──► ENDED
 
+One that is leased before its data is there is submitted under a hold, and waits as HELD until it is leased again with
+its data; then it is released, by way of SUBMITTING, and is QUEUED.
+
 * What the job itself wrote counts before what the scheduler says: ``.qstage/run`` holds the native id under
   which it runs (another one exits without running), ``.qstage/exit`` its exit status.
 * A crash between "about to submit" and the native id leaves SUBMITTING. On return the job's own run marker
@@ -11,6 +14,8 @@ A job that the agent holds goes through these phases:
   of two scheduler jobs only the one that takes the run marker runs.
 * Each attempt of a job that is tried again has a run script, a run marker and an exit status of its own, so that it
   too runs once, and is not taken for the one before it.
+* What was submitted before its data was there has a run script that refuses, until it is released. If it is not at
+  the scheduler any more, it was deleted there, or let go by hand and refused: either ends the job.
 * A canceled job's run marker is taken by the agent, so that no stray scheduler job of it can ever start.
 * A job that the scheduler no longer knows has ended; without an exit status it is given a grace first, because
   shared file systems show a file late.
@@ -47,11 +52,20 @@ CANCEL_AGAIN = 60.0
 """Seconds after which a cancel that did not end the job is sent to the scheduler again."""
 
 
+ASK_AGAIN = 300.0
+"""Seconds after which a scheduler is asked again when it would start a job that it holds."""
+LEAST_NEWS, NEWS_SHARE = 300.0, 0.25
+"""A new estimate is reported if it differs from the one before by this share of the time that was left until then, and
+by these seconds at least: each report is a write, and a small difference moves no data earlier or later."""
+
+
 class Phase(StrEnum):
     """How far a held job has come."""
 
     LEASED = "leased"
     SUBMITTING = "submitting"
+    HELD = "held"
+    """At the scheduler, held, before its data is there."""
     QUEUED = "queued"
     ACTIVE = "active"
     ENDED = "ended"
@@ -69,6 +83,7 @@ class Act(Enum):
     """What the shell is to do now."""
 
     SUBMIT = "submit"
+    RELEASE = "release"
     CANCEL = "cancel"
     GATHER = "gather"
 
@@ -89,6 +104,8 @@ class Held:
     cancel_sent: float | None = None
     unless_ran: bool = False
     """Of a cancel: the job is to end only if it has not begun to run."""
+    starts_at: float | None = None
+    """The start that was last reported of a job that waits at the scheduler, held."""
 
     @property
     def job(self) -> str:
@@ -111,6 +128,7 @@ class Held:
             "cancel_at": self.cancel_at,
             "cancel_sent": self.cancel_sent,
             "unless_ran": self.unless_ran,
+            "starts_at": self.starts_at,
         }
 
     @classmethod
@@ -136,14 +154,25 @@ class ExitNote:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Estimate:
+    """What the scheduler says of the start of a job that it holds; None: nothing. Seconds since the epoch."""
+
+    starts_at: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Seen:
-    """What a look at one job showed. ``presence`` None: the scheduler could not be asked, or was not."""
+    """What a look at one job showed. ``presence`` and ``estimate`` None: the scheduler could not be asked, or was not.
+
+    ``early``: the job's script was started before its data was there, and refused."""
 
     now: float
     run: RunMarker | None = None
     exit: ExitNote | None = None
     presence: Presence | None = None
     found: str | None = None
+    estimate: Estimate | None = None
+    early: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -189,6 +218,8 @@ def advance(held: Held, seen: Seen, *, grace: float, keeps_walltime: bool = True
         return Step(held=held)
     if held.phase in {Phase.LEASED, Phase.SUBMITTING}:
         return _begin(held, seen)
+    if held.phase is Phase.HELD:
+        return _wait(held, seen, grace)
     if seen.exit is not None:
         return _ended(_running(held, seen), seen)
     step = _running(held, seen)
@@ -205,8 +236,11 @@ def advance(held: Held, seen: Seen, *, grace: float, keeps_walltime: bool = True
 
 def _begin(held: Held, seen: Seen) -> Step:
     ran = seen.run.native_id if seen.run else None
-    # A job that the scheduler had before us is not submitted by being found: it is still to be released.
-    native = ran or (None if held.lease.adopted else seen.found)
+    ahead = held.lease.held or held.lease.adopted
+    if not held.lease.staged and ran is None:
+        return _begin_ahead(held, seen)
+    # A job that the scheduler had before its data was there is not submitted by being found: it is to be released.
+    native = ran or (None if ahead else seen.found)
     if native is not None:
         step = submitted(held, native, held.ticket, seen.now)
         running = _running(step.held, seen)
@@ -214,7 +248,65 @@ def _begin(held: Held, seen: Seen) -> Step:
         return _ended(step, seen) if seen.exit is not None else step
     if held.cancel_at is not None or seen.run is not None:
         return Step(held=held, act=Act.GATHER, end=End(outcome="canceled", exit_code=None))
+    return Step(held=replace(held, phase=Phase.SUBMITTING), act=Act.RELEASE if ahead else Act.SUBMIT)
+
+
+def _begin_ahead(held: Held, seen: Seen) -> Step:
+    """A job whose data is not there: in the queue it is to be, under a hold."""
+    if held.cancel_at is not None or seen.run is not None:
+        return Step(held=held, act=Act.GATHER, end=End(outcome="canceled", exit_code=None))
+    if seen.found is not None:
+        return put_ahead(held, seen.found, held.ticket, seen.estimate, seen.now)
     return Step(held=replace(held, phase=Phase.SUBMITTING), act=Act.SUBMIT)
+
+
+def _wait(held: Held, seen: Seen, grace: float) -> Step:
+    """A job that the scheduler holds is watched: somebody may delete it there, or let it go."""
+    if held.cancel_at is not None:
+        if seen.presence is Presence.GONE:
+            return Step(held=held, act=Act.GATHER, end=End(outcome="canceled", exit_code=None))
+        return _cancel_again(Step(held=held), seen.now)
+    if seen.presence is Presence.GONE:
+        if held.gone_since is None:
+            return Step(held=replace(held, gone_since=seen.now))
+        return lost_ahead(held, seen) if seen.now - held.gone_since >= grace else Step(held=held)
+    if seen.presence is not None and held.gone_since is not None:
+        held = replace(held, gone_since=None)
+    if held.lease.staged and seen.presence is not None:
+        return Step(held=replace(held, phase=Phase.SUBMITTING), act=Act.RELEASE)
+    if seen.estimate is None or not _is_news(held.starts_at, seen.estimate.starts_at, seen.now):
+        return Step(held=held)
+    return _said_ahead(replace(held, starts_at=seen.estimate.starts_at), seen.now)
+
+
+def _is_news(before: float | None, after: float | None, now: float) -> bool:
+    """Whether an estimate differs from what was reported by so much that it is worth a report."""
+    if before is None or after is None:
+        return before is not after
+    return abs(after - before) >= max(LEAST_NEWS, NEWS_SHARE * (before - now))
+
+
+def put_ahead(held: Held, native_id: str, ticket: str | None, estimate: Estimate | None, now: float) -> Step:
+    """The scheduler has the job, held, before its data is there."""
+    starts_at = estimate.starts_at if estimate is not None else None
+    after = replace(held, phase=Phase.HELD, native_id=native_id, ticket=ticket, starts_at=starts_at, gone_since=None)
+    return _said_ahead(after, now)
+
+
+def _said_ahead(held: Held, now: float) -> Step:
+    starts_at = None if held.starts_at is None else iso(held.starts_at)
+    return Step(held=held, reports=(replace(report(held, "held_ahead", now), starts_at=starts_at),))
+
+
+def lost_ahead(held: Held, seen: Seen) -> Step:
+    """The scheduler no longer has a job that it was to hold until its data was there."""
+    name = f"the scheduler's job {held.native_id}, held until the data of this one was there,"
+    words = (
+        f"{name} was released before that: it was started, and nothing ran"
+        if seen.early
+        else (f"{name} is not there any more: somebody deleted it")
+    )
+    return turned_down(held, "gone", words, seen.now)
 
 
 def submitted(held: Held, native_id: str, ticket: str | None, now: float) -> Step:
@@ -338,13 +430,16 @@ def exited(
 def leased_again(held: Held, lease: Lease, now: float) -> Step:
     """The service leases a job that is already held: under a new epoch all of it is told again."""
     if lease.epoch <= held.epoch:
-        return Step(held=held)
+        arrived = lease.epoch == held.epoch and lease.staged and not held.lease.staged
+        return Step(held=replace(held, lease=lease) if arrived else held)
     if lease.attempt != held.lease.attempt:
         return Step(held=Held(lease=lease))
     renewed = replace(held, lease=lease)
     match held.phase:
         case Phase.LEASED | Phase.SUBMITTING:
             return Step(held=renewed)
+        case Phase.HELD:
+            return Step(held=renewed) if lease.staged else _said_ahead(renewed, now)
         case Phase.ENDED:
             # It may have been turned down, or ended: looking again tells which.
             return Step(held=replace(renewed, phase=Phase.LEASED, native_id=None, gone_since=None))

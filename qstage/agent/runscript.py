@@ -7,6 +7,8 @@ What it promises:
   ``environment``, ``QSTAGE_JOB_DIR`` (absolute) and ``QSTAGE_JOB_ID`` (the number that users see); nothing else, unless
   the document says ``inherit_environment``: then all that this script itself is given on the node. The agent's own
   environment is never in that.
+* **Not too soon.** Of a job that the scheduler has before its data is there it does nothing of all this: it says so,
+  leaves ``.qstage/early`` and ends.
 * **Said.** The exit status goes to ``.qstage/exit`` by a rename, after the command and all signals passed to it.
 
 Pure: text in, text out. All that came from outside is quoted for the shell.
@@ -99,6 +101,25 @@ last=$?
 printf '%s %(%s)T\\n' "$code" -1 >{own}/draft.$$ && /bin/mv -f {own}/draft.$$ {own}/{exit}
 exit "$code"
 """
+
+
+_TOO_SOON = """\
+#!/bin/bash
+# Written by the qstage agent for job {number} ({job}), whose data is not here yet. It is written anew when it is.
+echo "qstage: the data of job {number} is not here yet: nothing runs. See: qstage qstat {number}" >&2
+cd -- {directory} && : >.qstage/{early}
+exit 75
+"""
+
+
+def render_too_soon(lease: Lease, *, directory: str) -> str:
+    """The run script of a job that the scheduler has, held, before its data is there."""
+    return _TOO_SOON.format(
+        number=lease.id,
+        job=shlex.quote(lease.job).replace("\n", " "),
+        directory=shlex.quote(directory),
+        early=of_attempt("early", lease.attempt),
+    )
 
 
 def render(lease: Lease, *, directory: str, scheduler: str, keep: tuple[str, ...] = ()) -> str:

@@ -25,6 +25,7 @@ from qstage.agent.rules import Presence
 from qstage.agent.runscript import NATIVE_ID
 from qstage.agent.surroundings import ForeignCommand, pin
 from qstage.agent.wire import Change, Lease
+from qstage.cobalt.submission import ADOPT
 
 if TYPE_CHECKING:
     import psij
@@ -61,6 +62,13 @@ _RELEASE = {
 }
 
 
+_SUBMIT_HELD = {"cobalt": "-h", "slurm": "--hold"}
+"""How a submission itself says that the job is to be held: a second command would come after it has started."""
+
+_ASKED_AT_ONCE = 10
+"""Slurm's users ask for one job at a time when it would start, and each question takes a job number."""
+
+
 class Rejected(Exception):
     """The scheduler would not: take a job, hold it, let go of it, alter it. The message is the scheduler's own words.
 
@@ -92,7 +100,18 @@ class Scheduler(Protocol):
     """One site's scheduler. Every method may raise ``SchedulerAway``."""
 
     def submit(self, lease: Lease, script: str, directory: str) -> Receipt:
-        """Give a job to the scheduler. Raises ``Rejected`` with its words when it will not have it."""
+        """Give a job to the scheduler, under a hold if its data is not there. Raises ``Rejected`` with its words when
+        it will not have it."""
+        ...
+
+    @property
+    def can_hold(self) -> bool:
+        """Whether it takes jobs under a hold, before their data is there."""
+        ...
+
+    def expected_starts(self, held: Collection[str]) -> Mapping[str, float | None]:
+        """When it would start each of these jobs, which it holds, were they let go now; None where it does not say.
+        One that is missing was not asked about."""
         ...
 
     def presence(self, native_ids: Mapping[str, str]) -> Mapping[str, Presence]:
@@ -224,6 +243,7 @@ def _custom(attributes: Mapping[str, str], scheduler: str) -> dict[str, object]:
     Cobalt's ``--attrs``, and means nothing to others.
     """
     prefix = {"pbs_classic": "pbs"}.get(scheduler, scheduler) + "."
+    attributes = {name: value for name, value in attributes.items() if name != ADOPT}  # that is for the agent alone
     custom: dict[str, object] = {name: value for name, value in attributes.items() if name.startswith(prefix)}
     plain = {name: value for name, value in attributes.items() if "." not in name}
     strange = sorted(set(attributes) - set(custom) - (set(plain) if scheduler == "cobalt" else set()))
@@ -243,6 +263,10 @@ class Queue:
         self._name = name
         self._executor = executor
         self.keeps_walltime = True
+        self.can_hold = name in _SUBMIT_HELD
+        self._held: set[str] = set()
+        self._plain_words = executor.get_submit_command
+        executor.get_submit_command = self._submit_words  # type: ignore[method-assign, assignment]
         # PSI/J's own waits for a submit command for ever: one that hangs would stop the agent.
         executor._run_command = self._command  # type: ignore[method-assign]
         if name != "cobalt":  # whose executor is ours, and does so itself
@@ -255,6 +279,8 @@ class Queue:
 
         try:
             job = _job(lease, script, directory, self._name)
+            if not lease.staged:
+                self._held.add(job.id)
             self._executor.submit(job)
         except psij.InvalidJobException as error:
             raise Rejected(str(error)) from error
@@ -270,6 +296,33 @@ class Queue:
         if job.native_id is None:
             raise SchedulerAway("the scheduler took the job and named no id")
         return Receipt(native_id=job.native_id, ticket=job.id)
+
+    def _submit_words(self, job: psij.Job, path: Path) -> list[str]:
+        """The words of a submission; of one that is to be held they say so themselves."""
+        program, *rest = self._plain_words(job, path)
+        if job.id not in self._held:
+            return [program, *rest]
+        self._held.discard(job.id)
+        return [program, _SUBMIT_HELD[self._name], *rest]
+
+    def expected_starts(self, held: Collection[str]) -> Mapping[str, float | None]:
+        if not held:
+            return {}
+        if self._name == "cobalt":
+            from qstage.agent.cobalt_answers import expected_starts
+
+            words = [self._executor.get_status_command([])[0], "-l", "--header=JobID:Est_Start_Time", *held]
+            code, out, _ = self._ask(words, TZ="UTC")
+            return expected_starts(out, held) if code == 0 else {}
+        return {native: self._slurm_start(native) for native in list(held)[:_ASKED_AT_ONCE]}
+
+    def _slurm_start(self, native_id: str) -> float | None:
+        """What Slurm would say of the start, were the same submitted now: of a job that it holds it says nothing."""
+        code, script, _ = self._ask(["scontrol", "write", "batch_script", native_id, "-"])
+        if code != 0:
+            return None
+        _, _, told = self._ask(["sbatch", "--test-only"], script, TZ="UTC")
+        return slurm_answers.read_start(told)
 
     def presence(self, native_ids: Mapping[str, str]) -> Mapping[str, Presence]:
         if not native_ids:
@@ -371,10 +424,17 @@ class Queue:
         return out
 
     def _run(self, command: Collection[str]) -> tuple[int, str]:
+        code, out, told = self._ask(command)
+        # As PSI/J's own runner has it: what went wrong is in both.
+        return code, out if code == 0 else out + told
+
+    def _ask(self, command: Collection[str], given: str = "", **more: str) -> tuple[int, str, str]:
+        """Run a command, with an input and more variables; return its exit status, output and error."""
         try:
             done = subprocess.run(  # noqa: S603 - a scheduler's command from the pinned path, no shell
                 list(command),
-                stdin=subprocess.DEVNULL,
+                input=given,
+                env={**os.environ, **more},
                 capture_output=True,
                 text=True,
                 errors="replace",
@@ -383,8 +443,7 @@ class Queue:
             )
         except (OSError, subprocess.TimeoutExpired) as error:
             raise SchedulerAway(f"the scheduler's command cannot be run: {error}") from error
-        # As PSI/J's own runner has it: what went wrong is in both.
-        return done.returncode, done.stdout if done.returncode == 0 else done.stdout + done.stderr
+        return done.returncode, done.stdout, done.stderr
 
 
 class Direct:
@@ -397,6 +456,10 @@ class Direct:
         self._executor = executor
         self._jobs: dict[str, psij.Job] = {}
         self.keeps_walltime = False
+        self.can_hold = False
+
+    def expected_starts(self, held: Collection[str]) -> Mapping[str, float | None]:
+        return {}
 
     def submit(self, lease: Lease, script: str, directory: str) -> Receipt:
         import psij

@@ -6,7 +6,9 @@ reason it does not know; Slurm has more of them with each version. States are a 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Mapping
+from datetime import UTC, datetime
 
 from qstage.agent.rules import Presence
 
@@ -29,3 +31,12 @@ def read_presence(out: str, native_ids: Collection[str]) -> Mapping[str, Presenc
     gone = {native: Presence.GONE for native in native_ids if native not in listed}
     told = {native: _STATES[listed[native]] for native in native_ids if listed.get(native) in _STATES}
     return {**gone, **told}
+
+
+_START = re.compile(r"\bto start at (\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)\b")
+
+
+def read_start(told: str) -> float | None:
+    """When a job would start, by what ``sbatch --test-only`` says where times are in UTC; None if it does not say."""
+    found = _START.search(told)
+    return None if found is None else datetime.fromisoformat(found[1]).replace(tzinfo=UTC).timestamp()

@@ -15,8 +15,11 @@ from typing import Any, Literal, TypeVar, cast, get_args
 
 from qstage.cobalt.submission import ADOPT, HELD
 
-Event = Literal["queued", "active", "exited", "rejected", "refused", "cleaned", "held", "released", "altered"]
-"""What a report says. ``rejected``: the scheduler would not; ``refused``: this site's policy would not."""
+Event = Literal[
+    "queued", "active", "exited", "rejected", "refused", "gone", "cleaned", "held", "released", "altered", "held_ahead"
+]
+"""What a report says. ``rejected``: the scheduler would not; ``refused``: this site's policy would not; ``held_ahead``:
+the scheduler holds a job whose data is not there yet; ``gone``: it does not any more, and nothing has run."""
 
 Outcome = Literal["ok", "error", "walltime", "lost", "canceled"]
 CommandWord = Literal["cancel", "cleanup", "hold", "release", "alter"]
@@ -120,12 +123,17 @@ class Lease:
     stdout_path: str | None = None
     stderr_path: str | None = None
     attempt: int = 1
+    staged: bool = True
+    """Whether its data is there. If not, the scheduler is to have it all the same, held, and must not run it."""
+    held: bool = False
+    """Whether the scheduler has or may have it, held, from before its data was there: as ``native_id``, if known."""
+    native_id: str | None = None
     raw: Mapping[str, Any] = field(repr=False, compare=False)
 
     @property
     def adopted(self) -> bool:
         """Whether the scheduler has this job already, held, under ``scheduler_name``: a submit filter put it there."""
-        return self.attributes.custom.get(ADOPT) == HELD
+        return self.attempt == 1 and self.attributes.custom.get(ADOPT) == HELD
 
     @property
     def scheduler_name(self) -> str:
@@ -242,6 +250,8 @@ class Report:
     order: int | None = None
     change: Mapping[str, Any] | None = None
     """Of an alteration, what the scheduler has changed, as ``Change.to_wire`` has it."""
+    starts_at: str | None = None
+    """The start that the scheduler expects of a job that it holds. ISO 8601 UTC."""
 
     def to_wire(self) -> dict[str, Any]:
         """The report as the service reads it: members without a value are left out."""
@@ -262,6 +272,8 @@ class Report:
             body["order"] = self.order
         if self.change is not None:
             body["change"] = self.change
+        if self.starts_at is not None:
+            body["starts_at"] = self.starts_at
         if self.detail is not None:
             body["detail"] = self.detail[:2000]
         return body
@@ -303,6 +315,9 @@ def read_lease(raw: Mapping[str, Any]) -> Lease:
                 raw, "outputs", lambda item: Output(item=_whole(item, "item"), source=_no_nul("source", item["source"]))
             ),
             attempt=_attempt(raw),
+            staged=raw.get("staged") is not False,
+            held=raw.get("held") is True,
+            native_id=_maybe_text(raw, "native_id"),
             stdin_path=_maybe_text(raw, "stdin_path"),
             stdout_path=_maybe_text(raw, "stdout_path"),
             stderr_path=_maybe_text(raw, "stderr_path"),

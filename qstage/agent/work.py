@@ -9,16 +9,17 @@ from __future__ import annotations
 import contextlib
 import logging
 import posixpath
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from contextlib import AbstractContextManager
+from dataclasses import replace
 
 from qstage.agent import rules
 from qstage.agent.config import AgentConfig
 from qstage.agent.jobdir import DirectoryRefused, JobDirectory, NoDirectory, open_job_directory
 from qstage.agent.journal import Journal
 from qstage.agent.policy import OUR_OWN, refusal
-from qstage.agent.rules import Act, End, Held, Phase, Presence, Seen, Step, of_attempt
-from qstage.agent.runscript import render
+from qstage.agent.rules import Act, End, Estimate, Held, Phase, Presence, Seen, Step, of_attempt
+from qstage.agent.runscript import render, render_too_soon
 from qstage.agent.schedulers import Rejected, Scheduler, SchedulerAway
 from qstage.agent.wire import FoundOutput, Lease
 
@@ -39,6 +40,13 @@ class Work:
         self._clock = clock
         self.submit_seconds = 1.0
         """How long a submission takes here, as a moving average."""
+        self._asked: dict[str, float] = {}
+        """When the scheduler was last asked for the start of a job that it holds, by its native id."""
+
+    @property
+    def holds(self) -> bool:
+        """Whether jobs can be submitted here before their data is there."""
+        return self._scheduler.can_hold
 
     # What the service gives
 
@@ -60,12 +68,14 @@ class Work:
     def advance(self, *, submit_until: float) -> None:
         """Look at every job once and move each on; submit none after ``submit_until``, when leases may pass."""
         present = self._ask_scheduler()
+        starts = self._ask_starts(self._due_for_a_start())
         for held in tuple(self._journal.held.values()):
             unsent = held.phase in {Phase.LEASED, Phase.SUBMITTING}
+            unsent = unsent or (held.phase is Phase.HELD and held.lease.staged and held.cancel_at is None)
             if held.phase is Phase.ENDED or (unsent and self._clock() >= submit_until):
                 continue
             try:
-                self._advance_one(held, present)
+                self._advance_one(held, present, starts)
             except SchedulerAway as error:
                 log.warning("scheduler away", extra={"job": held.job, "cause": str(error)})
             except Exception as error:  # one bad job, or our own mistake with it, must not stop the others
@@ -75,7 +85,7 @@ class Work:
         asked = {
             held.native_id: self._script(held)
             for held in self._journal.held.values()
-            if held.native_id and held.phase in {Phase.QUEUED, Phase.ACTIVE}
+            if held.native_id and held.phase in {Phase.HELD, Phase.QUEUED, Phase.ACTIVE}
         }
         try:
             return self._scheduler.presence(asked)
@@ -83,8 +93,33 @@ class Work:
             log.warning("scheduler away", extra={"cause": str(error)})
             return {}
 
-    def _advance_one(self, held: Held, present: Mapping[str, Presence]) -> None:
+    def _due_for_a_start(self) -> list[str]:
+        """The jobs whose start the scheduler is to be asked for again, those first that were asked for long ago."""
+        waiting = {
+            held.native_id: self._asked.get(held.native_id, float("-inf"))
+            for held in self._journal.held.values()
+            if held.native_id and held.phase is Phase.HELD and not held.lease.staged
+        }
+        self._asked = {native: at for native, at in self._asked.items() if native in waiting}
+        late = [native for native, at in waiting.items() if self._clock() - at >= rules.ASK_AGAIN]
+        return sorted(late, key=lambda native: waiting[native])
+
+    def _ask_starts(self, asked: Collection[str]) -> Mapping[str, float | None]:
+        try:
+            starts = self._scheduler.expected_starts(asked)
+        except SchedulerAway as error:
+            log.warning("scheduler away", extra={"cause": str(error)})
+            return {}
+        self._asked.update(dict.fromkeys(starts, self._clock()))
+        return starts
+
+    def _advance_one(self, held: Held, present: Mapping[str, Presence], starts: Mapping[str, float | None]) -> None:
         seen = self._look(held, present)
+        if seen.found is not None and not held.lease.staged:
+            starts = self._ask_starts([seen.found])
+        native = held.native_id or seen.found
+        if native is not None and native in starts:
+            seen = replace(seen, estimate=Estimate(starts_at=starts[native]))
         step = rules.advance(
             held,
             seen,
@@ -93,6 +128,9 @@ class Work:
         )
         if step.act is Act.SUBMIT:
             self._submit(step.held)
+            return
+        if step.act is Act.RELEASE:
+            self._release(step.held)
             return
         if step != Step(held=held):
             self._keep(step)
@@ -103,25 +141,32 @@ class Work:
 
     def _look(self, held: Held, present: Mapping[str, Presence]) -> Seen:
         run = note = found = None
+        early = False
         begun = held.phase is Phase.SUBMITTING
         try:
             with self._directory(held.lease) as directory:
                 run, note = directory.run_marker(), directory.exit_note()
+                early = held.phase is Phase.HELD and directory.was_early()
                 begun = begun or (held.phase is Phase.LEASED and directory.has_run_script())
         except NoDirectory:
             pass
-        if begun and run is None and not held.lease.adopted:
+        if begun and run is None and not held.lease.adopted and not (held.lease.staged and held.lease.held):
             found = self._scheduler.find(held.lease.scheduler_name)
-        return Seen(now=self._clock(), run=run, exit=note, found=found, presence=present.get(held.native_id or ""))
+        presence = present.get(held.native_id or "")
+        return Seen(now=self._clock(), run=run, exit=note, found=found, presence=presence, early=early)
 
     # Acts
 
     def _submit(self, held: Held) -> None:
         lease = held.lease
-        if lease.adopted and self._config.scheduler == "cobalt":
-            self._adopt(held)
+        if not lease.staged and not self.holds:
+            words = f"this agent does not submit jobs to {self._config.scheduler} before their data is there"
+            self._keep(rules.turned_down(held, "refused", words, self._clock()))
             return
-        script = self._prepare(lease)
+        if not lease.staged and lease.adopted:
+            self._find_ahead(held)
+            return
+        script = self._prepare(lease) if lease.staged else self._prepare_ahead(lease)
         self._keep(Step(held=held))  # "about to submit": from here on a crash asks before it submits again
         now = self._clock()
         try:
@@ -131,31 +176,74 @@ class Work:
             self._keep(rules.turned_down(held, "rejected", str(error), now))
             return
         self.submit_seconds += 0.2 * (self._clock() - now - self.submit_seconds)
-        self._keep(rules.submitted(held, receipt.native_id, receipt.ticket, now))
-        log.info("job submitted", extra={"job": held.job, "native_id": receipt.native_id})
+        if lease.staged:
+            self._keep(rules.submitted(held, receipt.native_id, receipt.ticket, now))
+        else:
+            self._put_ahead(held, receipt.native_id, receipt.ticket)
+        log.info("job submitted", extra={"job": held.job, "native_id": receipt.native_id, "held": not lease.staged})
 
-    def _adopt(self, held: Held) -> None:
-        """Let go the scheduler's own job, which waits under a hold. To do so twice is to do it once."""
-        lease, now = held.lease, self._clock()
-        native = self._scheduler.find(lease.scheduler_name)
-        if native is None:
-            if held.gone_since is None:
-                log.warning("job not there yet", extra={"job": held.job, "scheduler_name": lease.scheduler_name})
-            held = rules.missed(held, now)
-            if held.gone_since is None or now - held.gone_since < rules.ADOPTION:
-                self._keep(Step(held=held))
-                return
-            log.warning("job rejected", extra={"job": held.job, "cause": _NOT_THERE})
-            self._keep(rules.turned_down(held, "rejected", f"{_NOT_THERE} {lease.scheduler_name}", now))
+    def _put_ahead(self, held: Held, native: str, ticket: str | None) -> None:
+        """Report a job that the scheduler holds, with the start that it expects: without one its data comes at once."""
+        starts = self._ask_starts([native])
+        self._keep(rules.put_ahead(held, native, ticket, Estimate(starts_at=starts.get(native)), self._clock()))
+
+    def _find_ahead(self, held: Held) -> None:
+        """Find what a submit filter has left at the scheduler, held. It may come a moment later."""
+        native = self._found(held)
+        if native is not None:
+            self._prepare_ahead(held.lease)
+            self._put_ahead(held, native, None)
+            log.info("job adopted", extra={"job": held.job, "native_id": native})
+
+    def _release(self, held: Held) -> None:
+        """Let go the scheduler's job, which waits under a hold for its data. To do so twice is to do it once."""
+        lease = held.lease
+        native = held.native_id or lease.native_id or self._scheduler.find(lease.scheduler_name)
+        if native is None and not lease.adopted:
+            self._submit(held)  # it never came to be held
+            return
+        native = native or self._found(held)
+        if native is None or self._is_early(held, native):
             return
         self._prepare(lease)
-        self._keep(Step(held=held))
+        self._keep(Step(held=replace(held, native_id=native)))
         try:
             self._scheduler.release(native)
         except Rejected as error:
             raise SchedulerAway(f"the scheduler did not release {native}: {error}") from error
-        self._keep(rules.submitted(held, native, None, now))
-        log.info("job adopted", extra={"job": held.job, "native_id": native})
+        self._keep(rules.submitted(held, native, held.ticket, self._clock()))
+        log.info("job released", extra={"job": held.job, "native_id": native})
+
+    def _is_early(self, held: Held, native: str) -> bool:
+        """Whether the scheduler's job was deleted, or let go before its data was there: then it is not released."""
+        presence = self._scheduler.presence({native: self._script(held)}).get(native)
+        if presence is Presence.GONE:
+            with contextlib.suppress(NoDirectory), self._directory(held.lease) as directory:
+                seen = Seen(now=self._clock(), early=directory.was_early())
+                self._keep(rules.lost_ahead(replace(held, native_id=native), seen))
+            return True
+        return presence is not Presence.QUEUED  # it refuses, and will be gone
+
+    def _found(self, held: Held) -> str | None:
+        """The scheduler's job of this name, which may come a moment later than its lease."""
+        name, now = held.lease.scheduler_name, self._clock()
+        native = self._scheduler.find(name)
+        if native is None:
+            if held.gone_since is None:
+                log.warning("job not there yet", extra={"job": held.job, "scheduler_name": name})
+            held = rules.missed(held, now)
+            if held.gone_since is None or now - held.gone_since < rules.ADOPTION:
+                self._keep(Step(held=held))
+            else:
+                log.warning("job gone", extra={"job": held.job, "cause": _NOT_THERE})
+                self._keep(rules.turned_down(held, "gone", f"{_NOT_THERE} {name}", now))
+        return native
+
+    def _prepare_ahead(self, lease: Lease) -> str:
+        """Make the job's directory, with a run script that refuses until the data is there."""
+        with self._directory(lease, create=True) as directory:
+            directory.claim(lease.job, lease.id, self._config.site)
+            return directory.write_run_script(render_too_soon(lease, directory=directory.path))
 
     def _prepare(self, lease: Lease) -> str:
         with self._directory(lease, create=True) as directory:
@@ -194,13 +282,14 @@ class Work:
             log.info("job canceled", extra={"job": held.job, "native_id": held.native_id})
 
     def _end_unreleased(self, held: Held) -> None:
-        native = self._scheduler.find(held.lease.scheduler_name)
+        native = held.native_id or held.lease.native_id or self._scheduler.find(held.lease.scheduler_name)
         if native is not None:
             self._scheduler.cancel(native, self._script(held))
             log.info("job canceled", extra={"job": held.job, "native_id": native})
 
     def _gather(self, held: Held, end: End) -> None:
-        if held.lease.adopted and held.native_id is None:
+        begun = held.phase in {Phase.LEASED, Phase.SUBMITTING}
+        if begun and (held.lease.adopted or held.lease.held or not held.lease.staged):
             self._end_unreleased(held)
         tail, detail = "", None
         found: tuple[FoundOutput, ...]
@@ -232,7 +321,8 @@ class Work:
         self._journal.put(step.held, step.reports)
 
     def _stumbled(self, held: Held, error: Exception) -> None:
-        if held.phase in {Phase.LEASED, Phase.SUBMITTING} and not isinstance(error, SchedulerAway):
+        unsent = held.phase in {Phase.LEASED, Phase.SUBMITTING} or (held.phase is Phase.HELD and held.lease.staged)
+        if unsent and not isinstance(error, SchedulerAway):
             words = str(error) if isinstance(error, DirectoryRefused) else f"{type(error).__name__}: {error}"
             log.warning("job rejected", extra={"job": held.job, "cause": words})
             now = self._clock()

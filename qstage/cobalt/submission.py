@@ -94,10 +94,10 @@ def _pairs(fields: Mapping[str, str], name: str) -> dict[str, str]:
     return {str(key): str(value) for key, value in read.items()}
 
 
-def scheduler_name(directory: str) -> str:
+def scheduler_name(directory: str, attempt: int = 1) -> str:
     """The name of the scheduler's job that belongs to a job's directory, ``…/<user tag>/<name>-<number>``."""
     above, name = posixpath.split(directory.rstrip("/"))
-    return f"{name}-{posixpath.basename(above)}"
+    return f"{name}-{posixpath.basename(above)}" + ("" if attempt == 1 else f"-{attempt}")
 
 
 def held_lines(

@@ -7,7 +7,7 @@ submission, runs fifty jobs at a time, and leaves in a job's directory what its 
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -45,6 +45,7 @@ class Paced:
     """A scheduler in virtual time."""
 
     keeps_walltime = True
+    can_hold = False
 
     def __init__(self, clock: Clock) -> None:
         self.clock = clock
@@ -70,6 +71,9 @@ class Paced:
             (directory / ".qstage/run/native_id").write_text(f"{native}\n")
             (directory / ".qstage/run/started").write_text(f"{int(self.clock.now)}\n")
             self.running[native] = (directory, self.clock.now)
+
+    def expected_starts(self, held: Collection[str]) -> Mapping[str, float | None]:
+        return {}
 
     def presence(self, native_ids: Mapping[str, str]) -> Mapping[str, Presence]:
         queued = {native for native, _ in self.waiting}

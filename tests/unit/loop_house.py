@@ -26,7 +26,7 @@ from chalicelib.core.errors import LoginNeeded
 from chalicelib.core.forecast import Expectations
 from chalicelib.core.holdings import Caps
 from chalicelib.core.ids import CollectionId, JobNumber, JobRef, SiteId, UserId
-from chalicelib.core.job import Job
+from chalicelib.core.job import Job, State
 from chalicelib.core.keys import JOBS, Caller, KeyKind, site_scope
 from chalicelib.core.lifecycle import faults_of
 from chalicelib.core.notices import Notice
@@ -351,6 +351,12 @@ class AgentTwin:
         self.waiting: set[int] = set()
         self.take = 16
         self.ran: list[str] = []
+        self.waits: dict[str, dict[str, Any]] = {}
+        """What its scheduler holds before its data is there, by job: the native report."""
+        self.starts_at: datetime | None = None
+        """What the scheduler says of the start of what it holds."""
+        self.deleted: set[int] = set()
+        """Jobs that their user deletes at the scheduler while they are held."""
         self.cleaned: list[str] = []
         self.refused: list[str] = []
         self.wire: Callable[[SyncRequest], Synced] = lambda request: house.syncing.sync(AGENT, THETA, request)
@@ -375,7 +381,7 @@ class AgentTwin:
             reports = [report for held in self.held.values() for report in self._to_report(held)[:1]]
             if reports:
                 self.house.gate("site.request", "before")
-            answer = self.call(*reports, holding=holding)
+            answer = self.call(*reports, holding=holding, holds=True)
             if answer.answers or answer.commands or answer.leases:
                 self.house.gate("site.answer", "before")
             self.refused += [f"{each.report.text} {each.detail}" for each in answer.answers if each.result == "refused"]
@@ -384,7 +390,29 @@ class AgentTwin:
             for command in answer.commands:
                 self._obey(str(command.job.ref), command)
             for lease in answer.leases:
-                self._start(lease)
+                if lease.job.state is State.STAGED:
+                    self._start(lease)
+                else:
+                    self._hold(lease)
+            self._watch()
+
+    def _hold(self, lease: Any) -> None:
+        """Submit under a hold. An agent that has done so finds the job at its scheduler."""
+        ref, number = str(lease.job.ref), lease.job.ref.number
+        native = {"job": ref, "epoch": lease.job.epoch, "native_id": f"7{number}"}
+        report = {**native, "event": "held_ahead"}
+        if self.starts_at is not None:
+            report["starts_at"] = self.starts_at.isoformat()
+        self.waits[ref] = native
+        self.held[ref] = {"epoch": lease.job.epoch, "native": native, "reports": [report]}
+
+    def _watch(self) -> None:
+        """Tell of what was deleted at the scheduler."""
+        for ref, native in list(self.waits.items()):
+            if int(ref.rpartition("/")[2]) in self.deleted:
+                del self.waits[ref]
+                told = self.held.setdefault(ref, {"epoch": native["epoch"], "native": native, "reports": []})
+                told["reports"].append({**native, "event": "gone", "detail": "somebody deleted it"})
 
     def _is_so(self, report: dict[str, Any]) -> bool:
         """A job that gets no nodes is not active."""
@@ -400,6 +428,7 @@ class AgentTwin:
         ref = str(lease.job.ref)
         if ref in self.held:
             return
+        self.waits.pop(ref, None)
         self.ran.append(ref if lease.job.attempt == 1 else f"{ref} again, {lease.job.attempt}")
         number, epoch = lease.job.ref.number, lease.job.epoch
         native = {"job": ref, "epoch": epoch, "native_id": f"7{number}"}
@@ -443,7 +472,11 @@ class AgentTwin:
             self._order(held, told, command)
         elif command.unless_ran and self._has_begun(held):
             return
-        elif held["reports"][-1:] == [] or held["reports"][-1]["outcome"] != "canceled":
+        elif command.word == "cancel" and ref in self.waits:
+            native = self.waits.pop(ref)
+            ended = {**native, "epoch": told["epoch"], "event": "exited", "outcome": "canceled", "outputs": []}
+            held["reports"] = [*held["reports"], ended]
+        elif held["reports"][-1:] == [] or held["reports"][-1].get("outcome") != "canceled":
             ended = {**told, "event": "exited", "outcome": "canceled", "outputs": []}
             held["reports"] = [ended if held["native"] is None else {**held["native"], **ended}]
 

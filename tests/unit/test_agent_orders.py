@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -33,6 +33,7 @@ class Told:
     """A scheduler that notes what it is told. ``fault`` is raised instead, or, where ``after``, once it is done."""
 
     keeps_walltime = True
+    can_hold = False
 
     def __init__(self) -> None:
         self.told: list[tuple[Any, ...]] = []
@@ -57,6 +58,9 @@ class Told:
 
     def submit(self, lease: Lease, script: str, directory: str) -> Receipt:
         raise AssertionError("nothing is submitted here")
+
+    def expected_starts(self, held: Collection[str]) -> Mapping[str, float | None]:
+        return {}
 
     def presence(self, native_ids: Mapping[str, str]) -> Mapping[str, Presence]:
         raise AssertionError("nobody is asked here")

@@ -31,13 +31,16 @@ from chalicelib.core.events import (
     Event,
     Exited,
     Failed,
+    Gone,
     Held,
+    HeldAhead,
     HoldPlaced,
     HoldReleased,
     Leased,
     LegsClaimed,
     LegsReleased,
     LegsSettled,
+    Offered,
     OrderRefused,
     Overdue,
     Queued,
@@ -45,16 +48,18 @@ from chalicelib.core.events import (
     Released,
     Report,
     StagedIn,
+    StagingDue,
     TriedAgain,
+    Unheld,
     Withdrawn,
 )
 from chalicelib.core.holds import Hold
 from chalicelib.core.ids import BatchId, JobNumber, TaskId
-from chalicelib.core.job import FINAL, Job, Leg, LegStatus, Outcome, Stage, State
+from chalicelib.core.job import FINAL, Ahead, Job, Leg, LegStatus, Outcome, Stage, State
 from chalicelib.core.lifecycle import LONGEST_TRAIL, PAST, TABLE, IllegalTransition, allows, faults_of, transition
 from chalicelib.core.orders import Verb
 from chalicelib.core.outputs import Found, legs_at_exit
-from chalicelib.core.progress import abandoned_by, due, plannable, rests, stage_of, waits_to_try
+from chalicelib.core.progress import abandoned_by, due, plannable, rests, stage_of, waits_for_start, waits_to_try
 from chalicelib.core.retrying import try_by_hand
 from chalicelib.core.site_queue import Kind, site_due
 
@@ -79,6 +84,8 @@ ANYTHING: st.SearchStrategy[Event] = st.one_of(
     st.just(StagedIn()),
     st.just(Completed()),
     st.just(Canceled()),
+    st.just(Offered()),
+    st.just(StagingDue()),
     st.builds(Failed, stage=st.sampled_from(Stage), error=st.just("x")),
     st.builds(LegsClaimed, batch=st.just(BatchId("bx")), items=st.sets(st.integers(0, 5), max_size=2).map(frozenset)),
     st.builds(Leased, epoch=st.integers(0, 5), until=st.just(NOON + timedelta(days=1))),
@@ -93,6 +100,9 @@ DOCUMENTS = [
     ),
     a_document(stage_in=[an_input()], depends_on=[1000, {"job": 999, "when": "afterany"}]),
     a_document(stage_in=[an_input()], stage_out=[an_output()], retry={"attempts": 3, "delay": 5}),
+    a_document(stage_in=[an_input()], stage_out=[an_output()], staging="just_in_time"),
+    a_document(stage_in=[an_input()], staging="just_in_time", depends_on=[1000], retry={"attempts": 2, "delay": 5}),
+    a_document(stage_in=[an_input()], attributes={"custom_attributes": {"cobalt.adopt": "held"}}, hold=True),
 ]
 
 
@@ -125,14 +135,25 @@ class Life:
         self.check_change(before, event, after)
         assert transition(after, event, self.now + MINUTE) is after, "a repeat changes nothing"
         self.job = after
-        if isinstance(event, Report | LegsSettled | LegsReleased):
+        if isinstance(event, Report | LegsSettled | LegsReleased) and not isinstance(
+            event, HeldAhead
+        ):  # of a changing start
             self.heard.append(event)
         return True
 
     def check_change(self, before: Job, event: Event, after: Job) -> None:
         if before.state.final and not isinstance(event, TriedAgain):
             kept = replace(after, version=before.version, updated_at=before.updated_at, trail=before.trail)
-            assert replace(before, cleanup=False, posted=None) == kept, "final is final, but for its directory"
+            removed = (
+                {}
+                if after.state is not State.FAILED
+                else {
+                    name: getattr(after, name) for name in ("ahead", "epoch", "native_id", "starts_at", "leased_until")
+                }
+            )
+            assert replace(before, cleanup=False, posted=None, **removed) == kept, (
+                "final is final, but for what is left"
+            )
         assert after.version == before.version + 1
         assert after.trail[-1] == replace(after.trail[-1], version=after.version, at=self.now, code=event.code)
         assert after.trail[-1].state is after.state
@@ -155,7 +176,10 @@ class Life:
         leased = Leased(epoch=1, until=self.now + 10 * MINUTE)
         run = (leased, Queued(epoch=1, native_id="7"), Active(epoch=1, native_id="7"))
         met = [DependencyMet(parent=parent.number) for parent in self.job.parents]
-        for event in (*moved, *met, StagedIn(), HoldReleased(), *run)[:age]:
+        ahead: tuple[Event, ...] = ()
+        if self.job.ahead is not None:
+            ahead = (leased, HeldAhead(epoch=1, native_id="7"), *([StagingDue()] if self.job.awaits_start else []))
+        for event in (*met, *ahead, *moved, StagedIn(), HoldReleased(), *run)[:age]:
             assert self.tell(event)
         if age > 7 and self.job.epoch:
             self.see_it_ended()
@@ -207,7 +231,7 @@ class Life:
     def try_again_by_hand(self) -> None:
         """A failed job alone is tried again; of a try that is gone nothing is heard any more."""
         again = try_by_hand(self.job, cleanup=self.data.draw(st.booleans()))
-        legal = self.job.state is State.FAILED and self.data.draw(RARELY)
+        legal = self.job.state is State.FAILED and not self.job.may_be_held and self.data.draw(RARELY)
         if legal:
             assert self.tell(again)
             assert self.job.attempt == again.attempt + 1
@@ -260,13 +284,36 @@ class Life:
         if wanted is not None and wanted[0] is Kind.LEASE:
             assert self.tell(Leased(epoch=self.job.epoch + 1, until=self.now + 10 * MINUTE))
 
+    def see_it_held(self) -> None:
+        if self.job.epoch and self.job.state in (State.NEW, State.STAGE_IN, State.STAGED, State.FAILED):
+            moment = self.data.draw(st.sampled_from([None, NOON + timedelta(days=2)]))
+            assert self.tell(HeldAhead(epoch=self.job.epoch, native_id="7", starts_at=moment))
+
+    def lose_what_was_held(self) -> None:
+        if self.job.epoch and self.job.state in (State.NEW, State.STAGE_IN) and self.data.draw(RARELY):
+            left = self.data.draw(st.booleans()) and self.job.ahead in (Ahead.HELD, Ahead.FILED)
+            assert self.tell(Gone(epoch=self.job.epoch, error="gone", left=left))
+
+    def remove_what_was_held(self) -> None:
+        """As a site does that was told to cancel."""
+        wanted = site_due(self.job)
+        before_run = self.job.state in (State.NEW, State.STAGE_IN, State.FAILED)
+        if before_run and wanted is not None and wanted[0] is Kind.COMMAND:
+            assert self.tell(Unheld(epoch=self.job.epoch))
+            assert self.job.ahead is None
+
+    def let_its_inputs_set_out(self) -> None:
+        if waits_for_start(self.job):
+            assert self.tell(StagingDue())
+            assert not self.job.awaits_start
+
     def see_it_at_the_scheduler(self) -> None:
-        if self.job.epoch:
+        if self.job.epoch and self.job.state not in (State.NEW, State.STAGE_IN):
             kind = self.data.draw(st.sampled_from([Active, Queued]))
             assert self.tell(kind(epoch=self.job.epoch, native_id="7"))
 
     def see_it_ended(self) -> None:
-        if self.job.epoch:
+        if self.job.epoch and self.job.state not in (State.NEW, State.STAGE_IN):
             outcome, code = self.data.draw(OUTCOMES)
             legs = legs_at_exit(self.document, outcome, code, self.data.draw(FOUND))
             native = self.data.draw(st.sampled_from([None, "7"]))
@@ -319,7 +366,7 @@ class Life:
 
     def hear_again_what_was_heard_before(self) -> None:
         before = self.job
-        for event in self.heard:
+        for event in tuple(self.heard):
             assert self.tell(event)
         assert self.job is before
 
@@ -344,7 +391,7 @@ class Life:
             # No id is ever given to two batches.
             self.batches += 1
             event = replace(event, batch=BatchId(f"b{self.batches}"))
-        kept = isinstance(event, Leased) and self.job.state is State.STAGED
+        kept = isinstance(event, Leased) and (self.job.state is State.STAGED or self.job.ahead is not None)
         ends = isinstance(event, Failed | Canceled) and not self.data.draw(RARELY)
         if event != due(self.job) and not kept and not ends:
             before = self.job
@@ -360,8 +407,10 @@ class Life:
         assert job.state.final == (job.state in FINAL)
         assert not (job.state.final and (due(job) or plannable(job)))
         assert not (job.in_flight and due(job)), "what is due waits for what is in flight"
-        assert not (due(job) and plannable(job))
-        assert not abandoned_by(job) or job.cancel_requested or job.broken or job.overdue
+        assert not (due(job) and plannable(job)) or due(job) == Offered()
+        assert not abandoned_by(job) or job.cancel_requested or job.broken or job.overdue or job.ahead_in_vain
+        if job.state is State.FAILED and job.may_be_held:
+            assert site_due(job) == (Kind.COMMAND, job.updated_at), "what is held is removed after the end"
         self.check_it_is_not_stuck()
 
     def check_it_is_not_stuck(self) -> None:
@@ -369,7 +418,10 @@ class Life:
         moves_data = stage_of(job) is not None
         assert moves_data == (job.state in (State.NEW, State.STAGE_IN, State.STAGE_OUT))
         if moves_data:
-            assert due(job) is not None or plannable(job) or job.in_flight or rests(job)
+            at_site = site_due(job) is not None
+            assert due(job) is not None or plannable(job) or job.in_flight or rests(job) or at_site
+            if job.awaits_start and not job.in_flight and due(job) is None and not job.parents and job.hold is None:
+                assert waits_for_start(job) or at_site, "who waits for a start is told of one"
         if job.state is State.STAGED:
             assert due(job) is not None or site_due(job) is not None or job.hold is not None or job.parents
         if job.cancel_requested and not job.state.final:
@@ -389,6 +441,8 @@ STEPS = (
         Life.see_it_at_the_scheduler,
         Life.see_it_ended,
     ),
+    *(Life.see_it_held, Life.see_it_held, Life.lose_what_was_held, Life.remove_what_was_held),
+    *(Life.let_its_inputs_set_out, Life.let_its_inputs_set_out),
     *(
         Life.refuse_it,
         Life.answer_an_order,

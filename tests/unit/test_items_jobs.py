@@ -24,7 +24,7 @@ from chalicelib.core import lifecycle as life
 from chalicelib.core.dependencies import MOST_PARENTS, Parent, When
 from chalicelib.core.holds import Hold
 from chalicelib.core.ids import BatchId, CollectionId, JobNumber, JobRef, SiteId, TaskId, UserId
-from chalicelib.core.job import Deadlines, Job, Leg, LegStatus, Mark, Outcome, Retry, Stage, State
+from chalicelib.core.job import Ahead, Deadlines, Job, Leg, LegStatus, Mark, Outcome, Retry, Stage, State
 from chalicelib.core.journey import Journey
 from chalicelib.core.orders import Order, Verb
 from chalicelib.core.ports.jobs import Tale
@@ -92,6 +92,10 @@ jobs = st.builds(
     cancel_requested=st.booleans(),
     hold=st.none() | st.sampled_from(Hold),
     deadlines=st.builds(Deadlines, stage_in=st.none() | counts, stage_out=st.none() | counts, queue=st.none() | counts),
+    ahead=st.none() | st.sampled_from(Ahead),
+    awaits_start=st.booleans(),
+    starts_at=st.none() | moments,
+    submission=st.integers(1, 99),
     overdue=st.booleans(),
     retry=st.builds(Retry, attempts=st.integers(1, 10), delay=st.integers(0, 86400)),
     attempt=st.integers(1, 99),

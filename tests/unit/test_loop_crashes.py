@@ -123,7 +123,8 @@ class Scenario:
             trip.survive(lambda: house.agent.work(1))
             if self.goes_on(house):
                 continue
-            if not house.agent.held and all(job.state.final and not job.cleanup for job in house.committed()):
+            over = (job.state.final and not job.cleanup and job.ahead is None for job in house.committed())
+            if not house.agent.held and all(over):
                 break
         trip.armed = False
         return house
@@ -231,6 +232,26 @@ def cures_the_archive_and_asks_again(house: House) -> None:
     if house.job(1001).state is State.FAILED:
         house.globus.bad_paths.clear()
         house.manage.retry(ADA, JobNumber(1001))
+
+
+def starts_after_a_while(house: House) -> None:
+    """So late that the inputs of a new way, which may take an hour, set out after half an hour."""
+    house.agent.starts_at = START + timedelta(minutes=150)
+
+
+def cancels_when_held(house: House) -> None:
+    if house.job(1001).native_id is not None and house.job(1001).state is State.NEW:
+        house.manage.cancel(ADA, JobNumber(1001))
+
+
+def cancels_a_held_job_whose_data_moves(house: House) -> None:
+    if house.job(1001).native_id is not None and house.job(1001).state is State.STAGE_IN:
+        house.manage.cancel(ADA, JobNumber(1001))
+
+
+def deletes_it_at_the_scheduler(house: House) -> None:
+    if (house.clock.now() - START).seconds // 60 == 5:
+        house.agent.deleted = {1001}
 
 
 def alters_what_it_may(house: House) -> None:
@@ -367,6 +388,14 @@ def with_an_exit_code(house: House) -> None:
     house.agent.ends[1001] = {"outcome": "error", "exit_code": 3}
 
 
+def posts_a_failing_parent(house: House) -> None:
+    with_an_exit_code(house)
+    house.post(a_document(source=None, results=False))
+
+
+JUST_IN_TIME: dict[str, object] = {"staging": "just_in_time"}
+FILED: dict[str, object] = {"attributes": {"custom_attributes": {"cobalt.adopt": "held"}}}
+
 DONE, FAILED, GONE = {State.COMPLETED}, {State.FAILED}, {State.CANCELED}
 SLOW, LONG = timedelta(minutes=4), timedelta(minutes=10)
 SCENARIOS = {
@@ -420,6 +449,43 @@ SCENARIOS = {
     ),
     "altered while it moves and while it is staged": Scenario(
         [a_document(), a_document()], {1001: DONE, 1002: DONE}, meanwhile=alters_what_it_may, takes=SLOW
+    ),
+    "just in time": Scenario([a_document(**JUST_IN_TIME)], {1001: DONE}, before=starts_after_a_while),
+    "just in time of an unknown start, with company": Scenario(
+        [a_document(**JUST_IN_TIME), a_document(), a_document(**JUST_IN_TIME)], {1001: DONE, 1002: DONE, 1003: DONE}
+    ),
+    "a missing input of a held job": Scenario(
+        [a_document(source="/nowhere/", **JUST_IN_TIME), a_document()], {1001: FAILED, 1002: DONE}
+    ),
+    "a late input of a held job": Scenario(
+        [a_document(source="/late/", retry={"attempts": 2, "delay": 600}, **JUST_IN_TIME)],
+        {1001: DONE},
+        meanwhile=puts_the_late_input,
+        once=False,
+    ),
+    "cancel when held": Scenario(
+        [a_document(**JUST_IN_TIME)],
+        {1001: GONE},
+        before=starts_after_a_while,
+        meanwhile=cancels_when_held,
+    ),
+    "cancel when held and its data moves": Scenario(
+        [a_document(**JUST_IN_TIME)], {1001: GONE}, meanwhile=cancels_a_held_job_whose_data_moves, takes=SLOW
+    ),
+    "a held job that is deleted at the scheduler": Scenario(
+        [a_document(**JUST_IN_TIME), a_document()],
+        {1001: FAILED, 1002: DONE},
+        before=starts_after_a_while,
+        meanwhile=deletes_it_at_the_scheduler,
+    ),
+    "a job that a submit filter left held": Scenario([a_document(**FILED)], {1001: DONE}),
+    "a missing input of a job that a submit filter left held": Scenario(
+        [a_document(source="/nowhere/", **FILED)], {1001: FAILED}
+    ),
+    "a held job that waits for another in vain": Scenario(
+        [a_document(depends_on=[1001], **FILED)],
+        {1001: FAILED, 1002: FAILED},
+        before=posts_a_failing_parent,
     ),
     "a stage over its deadline, with company": Scenario(
         [a_document(deadlines={"stage_in": 600}), a_document()],
@@ -590,6 +656,7 @@ def check(scenario: Scenario, house: House, where: str) -> None:
         results = [name for name in house.globus.files[ARCHIVE] if name.startswith(f"/runs/{number}/")]
         if State.COMPLETED in ends and len(ends) == 1:
             assert len(results) == scenario.results, f"{where}: {number} left {results}"
+    assert not house.agent.waits, f"{where}: a job is left held at the scheduler"
     assert len(house.agent.ran) == len(set(house.agent.ran)), f"{where}: a job ran twice"
     assert house.agent.refused == [], where
     assert all_story_faults(house.jobs, house.committed()) == [], where

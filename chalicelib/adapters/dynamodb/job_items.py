@@ -8,6 +8,7 @@ and trail as JSON arrays, the trail's moments as microseconds since the job's cr
     u updated_at · l legs · e epoch · lu leased_until · ni native_id · oc outcome · x exit_code · fs failed_stage
     er error · to told · xd exited · cr cancel_requested · h hold · o orders · oa answered · cl cleanup
     dl deadlines · od overdue · rt retry · at attempt · nb not_before · pa parents · bk broken · aw awaited
+    hd ahead · wa awaits_start · sa starts_at · su submission (where it is not the attempt)
     w waiting_for · p posted · t trail · tg tags · j journey · b size · expires
     site_bucket, site_due: the keys of the index ``site``
 """
@@ -39,7 +40,7 @@ from chalicelib.adapters.dynamodb.encoding import (
 from chalicelib.core.dependencies import Parent, When
 from chalicelib.core.holds import Hold
 from chalicelib.core.ids import BatchId, CollectionId, JobNumber, JobRef, SiteId, UserId
-from chalicelib.core.job import Deadlines, Job, Leg, LegStatus, Mark, Outcome, Retry, Stage, State
+from chalicelib.core.job import Ahead, Deadlines, Job, Leg, LegStatus, Mark, Outcome, Retry, Stage, State
 from chalicelib.core.journey import Journey
 from chalicelib.core.orders import Order, Verb
 from chalicelib.core.ports.jobs import Tale
@@ -108,9 +109,13 @@ def write_job(job: Job, retention: timedelta) -> dict[str, Any]:
         "o": json_text([_write_order(each) for each in job.orders]) if job.orders else None,
         "oa": job.answered or None,
         "dl": None if job.deadlines == Deadlines() else _deadlines_text(job.deadlines),
+        "hd": None if job.ahead is None else job.ahead.value,
+        "wa": job.awaits_start or None,
+        "sa": maybe_micros(job.starts_at),
         "od": job.overdue or None,
         "rt": None if job.retry == Retry() else json_text([job.retry.attempts, job.retry.delay]),
         "at": None if job.attempt == 1 else job.attempt,
+        "su": None if job.submission == job.attempt else job.submission,
         "nb": maybe_micros(job.not_before),
         "pa": json_text([[parent.number, parent.when.value] for parent in job.parents]) if job.parents else None,
         "bk": job.broken,
@@ -157,10 +162,14 @@ def read_job(item: Mapping[str, Any], now: datetime) -> Job | None:
         hold=_read_hold(item.get("h")),
         orders=tuple(_read_order(*order) for order in json.loads(item.get("o", "[]"))),
         answered=item.get("oa", 0),
+        ahead=Ahead(item["hd"]) if "hd" in item else None,
+        awaits_start=item.get("wa", False),
+        starts_at=maybe_moment(item.get("sa")),
         deadlines=_read_deadlines(item.get("dl")),
         overdue=item.get("od", False),
         retry=_read_retry(item.get("rt")),
         attempt=item.get("at", 1),
+        submission=item.get("su", item.get("at", 1)),
         not_before=maybe_moment(item.get("nb")),
         parents=tuple(Parent(number=number, when=When(when)) for number, when in json.loads(item.get("pa", "[]"))),
         broken=item.get("bk"),
