@@ -68,7 +68,8 @@ def test_cobalts_own_words_come_back_when_it_rejects(site: CobaltSite) -> None:
     assert "Walltime less than minimum" in report["detail"]
 
 
-def test_a_job_canceled_in_the_queue_never_runs(site: CobaltSite) -> None:
+@pytest.mark.parametrize("unless_ran", [False, True])
+def test_a_job_canceled_in_the_queue_never_runs(site: CobaltSite, unless_ran: bool) -> None:
     first = site.lease(1001, WAIT, resources={"node_count": 4})
     site.start()
     until(lambda: "active" in site.service.events(first), "the first has all nodes")
@@ -77,7 +78,7 @@ def test_a_job_canceled_in_the_queue_never_runs(site: CobaltSite) -> None:
     with site.service.lock:
         site.service.commands[second] = {
             "job": second, "id": 1002, "epoch": 1, "command": "cancel", "native_id": None,
-            "directory": str(site.directory(1002)), "paths": None,
+            "directory": str(site.directory(1002)), "paths": None, "unless_ran": unless_ran,
         }  # fmt: skip
     assert ends(site, second)["outcome"] == "canceled"
     (site.directory(1001) / "go").touch()
@@ -95,6 +96,22 @@ def test_a_running_job_is_canceled_through_qdel(site: CobaltSite) -> None:
             "directory": str(site.directory(1001)), "paths": None,
         }  # fmt: skip
     assert ends(site, job)["outcome"] == "canceled"
+
+
+def test_a_running_job_is_left_alone_by_a_cancel_of_what_has_waited_too_long(site: CobaltSite) -> None:
+    job = site.lease(1001, WAIT)
+    site.start()
+    until(lambda: "active" in site.service.events(job), "it runs")
+    with site.service.lock:
+        site.service.commands[job] = {
+            "job": job, "id": 1001, "epoch": 1, "command": "cancel", "native_id": None,
+            "directory": str(site.directory(1001)), "paths": None, "unless_ran": True,
+        }  # fmt: skip
+    other = site.lease(1002, "#!/bin/bash\necho ran >>count\n")
+    ends(site, other)  # by then the agent has had the command
+    assert site.service.events(job) == ["queued", "active"]
+    (site.directory(1001) / "go").touch()
+    assert ends(site, job)["outcome"] == "ok"
 
 
 @pytest.mark.parametrize("crash", ["submitting-after", "queued-before", "queued-after"])

@@ -146,21 +146,27 @@ def test_a_missing_input_fails_its_job_by_name_within_two_looks_and_its_99_neigh
     assert ground.failure(numbers[42])[0] == "source_missing"
     assert "/nowhere/y" in ground.failure(numbers[42])[1]
     assert {ground.house.job(number).state for number in numbers if number != numbers[42]} == {State.STAGED}
+    arrived = sorted(path.parts[-3] for path in ground.globus.directory("scratch").rglob("inputs/x"))
+    assert arrived == sorted(f"job-{number}" for number in numbers if number != numbers[42])
+    assert ground.overlaps() == []
 
 
 def test_an_unwritable_destination_fails_its_job_in_globus_s_words_and_its_neighbours_are_delivered(
     ground: Ground,
 ) -> None:
     outputs = [
-        {"source": "results/", "target": f"globus://{ARCHIVE}/{'locked' if n == 7 else 'runs'}/{n}/"} for n in range(20)
+        {"source": "results/", "target": f"globus://{ARCHIVE}/{'locked' if n == 7 else 'runs'}/{n}/"}
+        for n in range(100)
     ]
     numbers = ground.post(*(a_document(source=None, results=False, stage_out=[output]) for output in outputs))
     ground.go_on(*numbers, until={State.COMPLETED, State.FAILED}, agent=True)
     code, words = ground.failure(numbers[7])
     assert code == "permission_denied"
-    assert "/locked/7" in words
+    refused = [each for task in ground.globus.world.tasks.all() for each in task.events if "/locked/7/" in each.details]
+    assert refused, "Globus has said why"
+    assert any(f"{each.description} {each.details}".strip() in words for each in refused), words
     assert {ground.house.job(number).state for number in numbers if number != numbers[7]} == {State.COMPLETED}
-    for index in range(20):
+    for index in range(100):
         there = sorted(path.name for path in (ground.globus.directory("archive") / f"runs/{index}").glob("*"))
         assert there == ([] if index == 7 else ["r1", "r2"])
     assert ground.overlaps() == []
