@@ -43,6 +43,14 @@ def site(tmp_path: Path) -> Iterator[CobaltSite]:
     service.server.server_close()
 
 
+def order_its_end(site: CobaltSite, job: str, number: int, *, unless_ran: bool = False) -> None:
+    with site.service.lock:
+        site.service.commands[job] = {
+            "job": job, "id": number, "epoch": 1, "command": "cancel", "native_id": None,
+            "directory": str(site.directory(number)), "paths": None, "unless_ran": unless_ran,
+        }  # fmt: skip
+
+
 def test_a_job_goes_through_cobalt_with_what_it_asked_for(site: CobaltSite) -> None:
     attributes = {"duration": 630, "custom_attributes": {"mcdram": "cache"}}
     job = site.lease(
@@ -75,11 +83,7 @@ def test_a_job_canceled_in_the_queue_never_runs(site: CobaltSite, unless_ran: bo
     until(lambda: "active" in site.service.events(first), "the first has all nodes")
     second = site.lease(1002, WAIT)
     until(lambda: "queued" in site.service.events(second), "the second is in the queue")
-    with site.service.lock:
-        site.service.commands[second] = {
-            "job": second, "id": 1002, "epoch": 1, "command": "cancel", "native_id": None,
-            "directory": str(site.directory(1002)), "paths": None, "unless_ran": unless_ran,
-        }  # fmt: skip
+    order_its_end(site, second, 1002, unless_ran=unless_ran)
     assert ends(site, second)["outcome"] == "canceled"
     (site.directory(1001) / "go").touch()
     ends(site, first)
@@ -90,11 +94,7 @@ def test_a_running_job_is_canceled_through_qdel(site: CobaltSite) -> None:
     job = site.lease(1001, WAIT)
     site.start()
     until(lambda: "active" in site.service.events(job), "it runs")
-    with site.service.lock:
-        site.service.commands[job] = {
-            "job": job, "id": 1001, "epoch": 1, "command": "cancel", "native_id": None,
-            "directory": str(site.directory(1001)), "paths": None,
-        }  # fmt: skip
+    order_its_end(site, job, 1001)
     assert ends(site, job)["outcome"] == "canceled"
 
 
@@ -102,11 +102,7 @@ def test_a_running_job_is_left_alone_by_a_cancel_of_what_has_waited_too_long(sit
     job = site.lease(1001, WAIT)
     site.start()
     until(lambda: "active" in site.service.events(job), "it runs")
-    with site.service.lock:
-        site.service.commands[job] = {
-            "job": job, "id": 1001, "epoch": 1, "command": "cancel", "native_id": None,
-            "directory": str(site.directory(1001)), "paths": None, "unless_ran": True,
-        }  # fmt: skip
+    order_its_end(site, job, 1001, unless_ran=True)
     other = site.lease(1002, "#!/bin/bash\necho ran >>count\n")
     ends(site, other)  # by then the agent has had the command
     assert site.service.events(job) == ["queued", "active"]

@@ -68,6 +68,7 @@ def test_any_site_is_read_as_it_was_written(site: Site) -> None:
             stage=st.sampled_from(Stage),
             routes=st.lists(st.from_type(Route), max_size=3).map(tuple),
         ),
+        st.builds(InboxItem, id=st.just("i"), numbers=st.lists(numbers).map(tuple), after=moments),
     )
 )
 def test_any_fact_is_read_as_it_was_written(fact: InboxItem) -> None:

@@ -87,12 +87,13 @@ def test_the_inbox_gives_the_oldest_first_and_loses_only_what_is_discarded(store
     [
         InboxItem(id="1", login=True),
         InboxItem(id="1", logout=NOON),
+        InboxItem(id="1", numbers=(JobNumber(1001),), after=NOON),
         InboxItem(id="1", numbers=(JobNumber(1001),), stage=Stage.STAGE_OUT),
         InboxItem(id="1", numbers=(JobNumber(1001),), stage=Stage.STAGE_IN, routes=(A_ROUTE, A_ROUTE)),
         InboxItem(id="1", numbers=tuple(JobNumber(number) for number in range(1001, 2001))),
         InboxItem(id="1", numbers=(JobNumber(1005), JobNumber(1001), JobNumber(1002))),
     ],
-    ids=["a login", "a departure", "outputs", "inputs by routes", "a thousand jobs", "jobs in any order"],
+    ids=["a login", "a departure", "a deadline", "outputs", "inputs by routes", "a thousand jobs", "jobs in any order"],
 )
 def test_a_fact_comes_back_as_it_was_recorded(stores: Stores, fact: InboxItem) -> None:
     user = new_user()
