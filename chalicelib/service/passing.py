@@ -37,7 +37,7 @@ from chalicelib.service.depending import settle_dependencies
 from chalicelib.service.inbox import MOST_LISTED, Inbox, inbox_of
 from chalicelib.service.observing import observe, withdraw
 from chalicelib.service.submitting import UNAUTHORIZED, destinations, drop_unfrozen, resume, send
-from chalicelib.service.timing import keep_deadlines, note_deadlines
+from chalicelib.service.timing import keep_deadlines, merge_notes, note_deadlines
 from chalicelib.service.watching import Watching
 
 log = logging.getLogger(__name__)
@@ -122,6 +122,7 @@ class Passing:
             # Nothing is left that it could hold up.
             board.plan = replace(board.plan, trouble=None)
         note_deadlines(turn, shelf.jobs.values())
+        merge_notes(turn, inbox.notes)
         # A wish to be signed out stays in the inbox until Globus has taken it.
         kept = [item for item in inbox.facts if (not left and item.logout) or _announced(turn, item, began)]
         tidied = inbox.tidy(turn, self.watching.unlearnt(turn), kept)

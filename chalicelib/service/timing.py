@@ -22,6 +22,9 @@ from chalicelib.service.changing import Step
 MOST_NAMED = 1000
 """Jobs that one note names."""
 
+MOST_NOTES = 20
+"""Notes that may lie in an inbox, as long as they can be put into fewer."""
+
 ASK_AGAIN = timedelta(hours=1)
 """How soon it is looked again whether a clock runs, where a site's door is shut or the site has yet to answer."""
 
@@ -56,11 +59,30 @@ def note_deadlines(turn: Turn, jobs: Iterable[Job]) -> None:
         if at is not None and turn.noted.get(job.ref.number, datetime.max.replace(tzinfo=at.tzinfo)) > at:
             ends.append((at, job.ref.number))
     for some in _chunks(sorted(ends)):
-        first, now = some[0][0], turn.clock.now()
-        numbers = tuple(number for _, number in some)
-        turn.desks.record(turn.board.user, fresh.inbox_item(now, numbers, after=first), now)
-        turn.noted.update(dict.fromkeys(numbers, first))
-        turn.board.deadline_by(first)
+        _put(turn, some)
+
+
+def merge_notes(turn: Turn, notes: Sequence[InboxItem]) -> None:
+    """Put many notes into few, so that they never crowd facts out of what a pass lists of the inbox."""
+    ends: dict[JobNumber, datetime] = {}
+    for note in notes:
+        assert note.after is not None, "a note says when"
+        for number in note.numbers:
+            ends[number] = min(note.after, ends.get(number, note.after))
+    if len(notes) <= max(MOST_NOTES, 2 * (len(ends) // MOST_NAMED + 1)):
+        return
+    for some in _chunks(sorted((at, number) for number, at in ends.items())):
+        _put(turn, some)
+    turn.desks.discard(turn.board.user, [note.id for note in notes])
+
+
+def _put(turn: Turn, ends: Sequence[tuple[datetime, JobNumber]]) -> None:
+    """Note these jobs, the one whose deadline comes first ahead."""
+    first, now = ends[0][0], turn.clock.now()
+    numbers = tuple(number for _, number in ends)
+    turn.desks.record(turn.board.user, fresh.inbox_item(now, numbers, after=first), now)
+    turn.noted.update(dict.fromkeys(numbers, first))
+    turn.board.deadline_by(first)
 
 
 def _queue_ends(turn: Turn, job: Job) -> datetime | None:

@@ -287,6 +287,24 @@ def test_a_thousand_that_wait_are_noted_in_a_few_items_and_no_pass_reads_them() 
     assert one == none
 
 
+def test_many_small_notes_become_few_and_each_job_keeps_its_own_deadline() -> None:
+    house = House()
+    numbers = []
+    for _ in range(50):
+        numbers += house.post(limited())
+        pass_by(house, 1)
+        assert len(house.inbox()) <= 22
+    pass_by(house, 12)
+    late = [number for number in numbers if house.job(number).state is State.FAILED]
+    assert late == numbers[: len(late)]
+    assert 1 <= len(late) <= 3
+    pass_by(house, 25)
+    assert sum(house.job(number).state is State.FAILED for number in numbers) == len(late) + 25
+    pass_by(house, 40)
+    assert {ended(house, number) for number in numbers} == {LATE}
+    assert (house.inbox(), house.desk().wake_at) == ([], None)
+
+
 def calls_of_a_pass(house: House) -> list[str]:
     """What a pass for a new job asks of its ports."""
     house.post(a_document(source=None, results=False))
