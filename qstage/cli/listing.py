@@ -60,12 +60,13 @@ def row(job: Job, user: str) -> JobRow:
     """The row of a job. What its document does not say is Cobalt's own default."""
     document: Mapping[str, Any] = job.document or {}
     attributes = job.attributes
+    nodes = int(job.resources.get("node_count") or 1)
     return JobRow(
         jobid=job.id,
         user=user,
         walltime=math.ceil(int(attributes.get("duration") or 600) / 60),
-        nodes=int(job.resources.get("node_count") or 1),
-        procs=job.resources.get("process_count"),
+        nodes=nodes,
+        procs=job.resources.get("process_count") or nodes,
         state=state_word(job),
         queue=str(attributes.get("queue_name") or "default"),
         submittime=_seconds(job.created_at) or 0.0,
@@ -75,8 +76,8 @@ def row(job: Job, user: str) -> JobRow:
         location=(job.site,),
         user_hold=job.hold,
         outputdir=job.directory,
-        outputpath=document.get("stdout_path"),
-        errorpath=document.get("stderr_path"),
+        outputpath=document.get("stdout_path") or f"{job.name}.out",
+        errorpath=document.get("stderr_path") or f"{job.name}.err",
         envs=document.get("environment") or {},
         command=document.get("executable"),
         args=tuple(document.get("arguments") or ()),
@@ -96,12 +97,13 @@ def row(job: Job, user: str) -> JobRow:
 
 
 def notes(jobs: Iterable[Job]) -> list[str]:
-    """The lines under the table: why jobs wait or soon will, and each login link once, on a line of its own."""
+    """The lines under the table: why jobs wait or soon will, or failed, and each login link once, on its own line."""
     said: list[str] = []
     links: dict[str, None] = {}
     ahead: dict[str, None] = {}
     for job in jobs:
         if job.is_final:
+            said += _why_failed(job)
             continue
         if job.waiting_for:
             said.append(f"{job.id} waits for {reasons(job)}")
@@ -123,6 +125,14 @@ def notes(jobs: Iterable[Job]) -> list[str]:
         said.append("sign in here, and the jobs go on by themselves:")
         said += links
     return said
+
+
+def _why_failed(job: Job) -> list[str]:
+    """Why a job failed. A listing knows no more than the code: the words come with a job that was asked for by id."""
+    if job.error is None or job.document is None:
+        return []
+    where = f" in {job.failed_stage}" if job.failed_stage else ""
+    return [f"{job.id} {job.state}{where}: {' '.join(job.error.detail.split())}"]
 
 
 def _session_words(warning: JobWarning) -> str:
