@@ -168,7 +168,6 @@ def story(told: Story) -> Body:
 
 _NOTES = {
     "settled": "task",
-    "held_ahead": "native_id",
     "queued": "native_id",
     "hold_placed": "hold",
     "order_refused": "command",
@@ -183,6 +182,9 @@ def _detail(told: Story, mark: Mark) -> Body:
     if mark.code.endswith("_retried"):
         attempt, _, error = mark.note.partition(" ")
         noted = {"attempt": int(attempt), "after": error}
+    if mark.code == "held_ahead":
+        native, _, start = mark.note.partition(" ")
+        noted = {"native_id": native, "starts_at": start or "unknown"}
     tale = told.tales.get(mark.version)
     return {**noted, **({} if tale is None else tale.detail)}
 

@@ -19,6 +19,7 @@ WAITS = {
     "space": "space",
     "paused_collection": "a paused collection",
     "site": "the site's agent",
+    "start": "its turn in the queue",
 }
 """What a job waits for, in words that finish the sentence "waits for …"."""
 
@@ -87,6 +88,7 @@ def row(job: Job, user: str) -> JobRow:
         more={
             "site": job.site,
             "stage": job.state,
+            "expected_start": f"{job.starts_at:%Y-%m-%d %H:%M:%S}" if job.starts_at else "-",
             "waiting": reasons(job) or "-",
             "native_id": job.native_id or "-",
             "exit_code": "-" if job.exit_code is None else str(job.exit_code),
@@ -107,6 +109,8 @@ def notes(jobs: Iterable[Job]) -> list[str]:
             continue
         if job.waiting_for:
             said.append(f"{job.id} waits for {reasons(job)}")
+        if "start" in job.waiting_for:
+            said.append(f"{job.id} {_start_words(job)}")
         said += [f"{job.id} {order.command}: asked of {job.site}'s agent, not answered yet" for order in job.pending]
         if job.error:
             said.append(f"{job.id} {job.error.code}: {' '.join(job.error.detail.split())}")
@@ -133,6 +137,13 @@ def _why_failed(job: Job) -> list[str]:
         return []
     where = f" in {job.failed_stage}" if job.failed_stage else ""
     return [f"{job.id} {job.state}{where}: {' '.join(job.error.detail.split())}"]
+
+
+def _start_words(job: Job) -> str:
+    """Why the inputs of a job that is in the queue already are not on their way yet."""
+    start = f"{job.starts_at:%Y-%m-%d %H:%M} UTC" if job.starts_at else "an unknown time"
+    sets_out = f"{job.stage_in_at:%Y-%m-%d %H:%M} UTC" if job.stage_in_at else "then"
+    return f"is held in the queue as {job.native_id}; its start is expected at {start}, its inputs move from {sets_out}"
 
 
 def _session_words(warning: JobWarning) -> str:
