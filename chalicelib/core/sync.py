@@ -123,7 +123,9 @@ SHAPE = Record(
             ),
             default=(),
         ),
-        "holds": Field(shape=Flag(describe="the agent submits jobs under a hold, before their data is there")),
+        "holds": Field(
+            shape=Flag(describe="the agent submits jobs under a hold, before their data is there"), default=False
+        ),
         "reports": Field(shape=ListOf(item=_REPORT, longest=MOST_REPORTS), default=()),
         "draining": Field(shape=Flag(describe="the agent takes nothing new"), default=False),
     },
