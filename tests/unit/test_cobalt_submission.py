@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from emulators.cobalt.filters import _text
+from emulators.cobalt.filters import field_text
 from qstage.agent import rules
 from qstage.agent.rules import Act, Held, Phase, RunMarker, Seen
 from qstage.agent.wire import Lease, read_lease
@@ -43,7 +43,7 @@ def test_a_job_is_read_as_qsub_wrote_it() -> None:
 
 @given(st.lists(st.text(st.characters(codec="utf-8", exclude_characters="\0")), min_size=2, max_size=5))
 def test_arguments_come_through_cobalts_joining_unharmed(args: list[str]) -> None:
-    assert read_job(FIELDS | {"args": _text(args)}).args == tuple(args)
+    assert read_job(FIELDS | {"args": field_text(args)}).args == tuple(args)
 
 
 @pytest.mark.parametrize(
