@@ -94,9 +94,7 @@ def read_extras(
         stage_out=tuple(outputs),
         tags=staging.read_tags([value for name, value in words if name == "tag" and value]),
         cleanup=any(name == "cleanup" for name, _ in words),
-        staging=next(
-            (staging.read_staging(value) for name, value in reversed(words) if name == "staging" and value), None
-        ),
+        staging=staging.read_staging([value for name, value in words if name == "staging" and value]),
     )
 
 

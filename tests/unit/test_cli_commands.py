@@ -65,6 +65,19 @@ def test_qstat_shows_cobalts_table_by_one_call_why_a_job_waits_and_the_link_once
     assert "1001 waits for your login" in lines
 
 
+def test_qstat_says_until_when_a_held_job_waits_and_for_what(
+    service: responses.RequestsMock, capsys: pytest.CaptureFixture[str]
+) -> None:
+    times = {"starts_at": "2026-11-23T03:00:00Z", "stage_in_at": "2026-11-23T01:00:00Z"}
+    waiting = JOB | ASKED | times | {"state": "new", "waiting_for": ["start"], "native_id": "5001"}
+    service.get(f"{URL}/v1/jobs", json={"jobs": [waiting], "marker": None})
+    assert run(["qstat"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert "1001 waits for its turn in the queue" in lines
+    held = "1001 is held in the queue as 5001; its start is expected at 2026-11-23 03:00 UTC, "
+    assert held + "its inputs move from 2026-11-23 01:00 UTC" in lines
+
+
 def test_qstat_says_which_jobs_will_need_a_login_and_each_link_once(
     service: responses.RequestsMock, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -84,7 +84,7 @@ def test_the_answer_holds_the_job_names_it_for_the_agent_and_runs_the_agents_scr
 def test_a_job_that_was_only_found_is_still_to_be_released() -> None:
     held = Held(lease=lease(), phase=Phase.SUBMITTING)
     step = rules.advance(held, Seen(now=0.0, found="5001"), grace=1.0)
-    assert (step.act, step.held.phase) == (Act.SUBMIT, Phase.SUBMITTING)
+    assert (step.act, step.held.phase) == (Act.RELEASE, Phase.SUBMITTING)
 
 
 def test_a_job_that_ran_was_released_whoever_did_it() -> None:
