@@ -7,13 +7,13 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from chalicelib.api.problems import login_url
-from chalicelib.core.altering import patch_of
 from chalicelib.core.error_words import words_of
 from chalicelib.core.forecast import Standing, held_up
 from chalicelib.core.globus_codes import waits_for_user
 from chalicelib.core.holds import Hold
 from chalicelib.core.job import Job, LegStatus, Mark, Stage, State
 from chalicelib.core.just_in_time import begin_at, usual_time, ways_in
+from chalicelib.core.orders import patch_of
 from chalicelib.core.progress import stage_of, waits_for_start
 from chalicelib.core.sessions import NEVER
 from chalicelib.core.site_demands import demands_document

@@ -25,6 +25,7 @@ from chalicelib.core.company import joined, waits_until
 from chalicelib.core.desk import SKEW, LiveBatch, Plan, Route
 from chalicelib.core.document import read_document
 from chalicelib.core.drafting import Draft, draft, long_slots, tells_rate
+from chalicelib.core.due import due
 from chalicelib.core.events import Event, Exited, Leased, LegsClaimed, LegsSettled
 from chalicelib.core.ids import (
     FIRST_NUMBER,
@@ -42,7 +43,7 @@ from chalicelib.core.lifecycle import transition
 from chalicelib.core.outputs import Found, legs_at_exit
 from chalicelib.core.polling import is_due, next_look
 from chalicelib.core.posting import first_status
-from chalicelib.core.progress import due, plannable, stage_of
+from chalicelib.core.progress import plannable, stage_of
 from chalicelib.core.settling import Aboard, settle_success
 from chalicelib.core.sites import LEASE, Mount, Site
 from emulators.cobalt.replay.machine import Machine
