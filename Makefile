@@ -70,9 +70,12 @@ crashes: setup ## End the loop at each of its calls in turn, and see every job e
 	@PYTHONPATH=.:tests/unit $(BIN)/python tests/unit/crash_points.py $(if $(LIST),--list)
 
 .PHONY: replay
-replay: setup ## Replay a workload trace under each policy: make replay TRACE=file [POLICY=wfp COMPRESS=n]
+replay: setup ## Replay a workload trace, without data and with: make replay TRACE=file [POLICY=wfp COMPRESS=n]
 	@test -n "$(TRACE)" || { echo "say where a trace is: make replay TRACE=file.swf.gz (or set TRACE in the environment)"; exit 2; }
 	@$(BIN)/python -m emulators.cobalt replay "$(TRACE)" --compress $(COMPRESS) $(addprefix --policy ,$(POLICY))
+	@echo; $(BIN)/python -m bench.replaying "$(TRACE)" --compress $(COMPRESS) --first 200
+	@echo; $(BIN)/python -m emulators.cobalt staging "$(TRACE)" --compress $(COMPRESS) \
+		$(addprefix --policy ,$(filter default wfp,$(POLICY)))
 
 .PHONY: package
 package: setup ## Build what is deployed, in build/package; needs no credentials

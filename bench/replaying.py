@@ -10,8 +10,9 @@ rounds. They must agree on when each job is staged, submitted, started, ended an
 from __future__ import annotations
 
 import argparse
+import random
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -20,15 +21,18 @@ from bench.far_side import FarSide
 from bench.house import THETA, House, TurnedTime, a_document, a_user, agent_caller, memory_stores
 from chalicelib.core.batch import Batch, Movement
 from chalicelib.core.ids import JobNumber, TaskId, UserId
-from chalicelib.core.job import Stage
+from chalicelib.core.job import Stage, State
 from chalicelib.core.ports.transfer import Task, TaskStatus
 from chalicelib.core.sync import read_sync
 from chalicelib.core.tokens import AccessToken
+from emulators.cobalt.estimates import Estimate
 from emulators.cobalt.replay.command import add_load_options, load
 from emulators.cobalt.replay.jobs import TraceJob
 from emulators.cobalt.replay.machine import Machine, Rules
+from emulators.cobalt.staging.ahead import Ahead, Looks
 from emulators.cobalt.staging.course import run
-from emulators.cobalt.staging.planner import KILLED, ROUND, Planner
+from emulators.cobalt.staging.planner import ROUND, Planner
+from emulators.cobalt.staging.site import KILLED
 from emulators.cobalt.staging.transfers import Moving, Transfers
 from emulators.cobalt.staging.trips import Trip, trips_of
 from emulators.globus.pace import Link
@@ -95,7 +99,9 @@ class _Held:
 class Service:
     """The service as a way of staging: see ``course.Staging``."""
 
-    def __init__(self, transfers: Transfers, begin: float) -> None:
+    def __init__(self, transfers: Transfers, begin: float, how: Estimate | None = None) -> None:
+        self._looks = None if how is None else Looks(how)
+        self._ahead: dict[int, str] = {}
         self._time = TurnedTime(at=_moment(begin))
         self._globus = Globus(clock=self._time, transfers=transfers)
         self._house = House(clock=self._time, stores=memory_stores(self._time), globus=self._globus)
@@ -108,9 +114,12 @@ class Service:
     def post(self, trip: Trip, now: float) -> None:
         self._time.at = _moment(now)
         user = self._users.setdefault(trip.job.user, len(self._users))
-        (number,) = self._house.post([a_document(cleanup=False)], user)
+        (number,) = self._house.post([self._document()], user)
         self._globus.trips[a_user(user), number] = trip
         self._left += 1
+
+    def _document(self) -> dict[str, Any]:
+        return a_document(cleanup=False, **({} if self._looks is None else {"staging": "just_in_time"}))
 
     def ended(self, trip: Trip, now: float) -> None:
         killed = trip.job.walltime is not None and trip.job.runtime > trip.job.walltime
@@ -131,11 +140,12 @@ class Service:
         self._write_down()
 
     def _sync(self, machine: Machine, now: float) -> None:
+        news = {} if self._looks is None else self._looks.news(machine, self._ahead, now)
         body = {
             "agent": {"instance": "bench-agent", "version": "0.1.0", "host": "login1"},
             "take": 100,
             "holding": [{"job": ref, "epoch": held.epoch} for ref, held in self._held.items() if not held.said],
-            "reports": [report for ref, held in self._held.items() for report in self._reports(ref, held)],
+            "reports": [report for ref, held in self._held.items() for report in self._reports(ref, held, news)],
         }
         answer = self._house.syncing.sync(agent_caller(), THETA, read_sync(body))
         for each in answer.answers:
@@ -147,16 +157,30 @@ class Service:
         for lease in answer.leases:
             trip = self._globus.trips[lease.job.ref.user, lease.job.ref.number]
             self._held[str(lease.job.ref)] = _Held(trip=trip, epoch=lease.job.epoch)
-            trip.eligible = now
-            machine.submit(trip.job, now)
+            self._give(machine, trip, str(lease.job.ref), now, staged=lease.job.state is State.STAGED)
 
-    def _reports(self, ref: str, held: _Held) -> list[dict[str, Any]]:
+    def _give(self, machine: Machine, trip: Trip, ref: str, now: float, *, staged: bool) -> None:
+        """Do what a lease is for: submit the job, held if its data is not there; or release it, if it is held."""
+        if not staged:
+            self._ahead[trip.job.jobid] = ref
+            machine.submit(trip.job, now, held=True)
+            return
+        trip.eligible = now
+        if self._ahead.pop(trip.job.jobid, None) is None:
+            machine.submit(trip.job, now)
+        else:
+            machine.release(trip.job.jobid, now)
+
+    def _reports(self, ref: str, held: _Held, news: Mapping[int, float]) -> list[dict[str, Any]]:
         told: dict[str, Any] = {"job": ref, "epoch": held.epoch, "native_id": str(held.trip.job.jobid)}
         outcome = self._ended.get(held.trip.job.jobid)
         if outcome is not None:
             found = [{"item": 0, "kind": "directory", "files": 1, "bytes": held.trip.outputs}]
             code = KILLED if outcome == "walltime" else 0
             return [{**told, "event": "exited", "exit_code": code, "outcome": outcome, "outputs": found}]
+        if held.trip.job.jobid in self._ahead:
+            at = news.get(held.trip.job.jobid)
+            return [] if at is None else [{**told, "event": "held_ahead", "starts_at": _moment(at).isoformat()}]
         return [] if held.said else [{**told, "event": "queued"}]
 
     def _write_down(self) -> None:
@@ -185,17 +209,40 @@ def _moment(at: float) -> datetime:
     return datetime.fromtimestamp(at, UTC)
 
 
-def differences(jobs: Sequence[TraceJob], rules: Rules, *, seed: int, link: Link = LINK) -> list[str]:
-    """Take the jobs through both, and return what they disagree on."""
+def differences(
+    jobs: Sequence[TraceJob], rules: Rules, *, seed: int, link: Link = LINK, how: Estimate | None = None
+) -> list[str]:
+    """Take the jobs through both, just in time if ``how`` is given, and return what they disagree on."""
     by_rules, by_service = trips_of(jobs, seed), trips_of(jobs, seed)
-    run(by_rules, rules, Planner(Transfers(link)))
-    run(by_service, rules, Service(Transfers(link), jobs[0].submitted))
+    run(by_rules, rules, Planner(Transfers(link)) if how is None else Ahead(Transfers(link), how))
+    run(by_service, rules, Service(Transfers(link), jobs[0].submitted, how))
     found = []
     for one, other in zip(by_rules, by_service, strict=True):
         for name in TIMES:
             ours, theirs = getattr(one, name), getattr(other, name)
             if abs(ours - theirs) > timedelta(microseconds=1).total_seconds():
                 found.append(f"job {one.job.jobid} {name}: {ours} by the rules, {theirs} by the service")
+    return found
+
+
+def a_busy_day(count: int) -> list[TraceJob]:
+    """A load without a trace: four users, close together, on and off the agent's grid; some run too long."""
+    chance = random.Random(6)
+    at, found = 0.0, []
+    for number in range(1, count + 1):
+        at += chance.choice((0, 1, 15, 40, 120)) + chance.choice((0.0, 0.5))
+        runtime = chance.choice((0, 30, 45, 290, 700))
+        user = chance.choice(("ada", "bob", "eve", "kim"))
+        found.append(
+            TraceJob(
+                jobid=number,
+                submitted=1_000_000_005.0 + at,
+                runtime=runtime,
+                walltime=600,
+                nodes=chance.choice((1, 2, 4)),
+                user=user,
+            )
+        )
     return found
 
 
@@ -206,10 +253,11 @@ def main() -> None:
     options = parser.parse_args()
     jobs, nodes, said = load(options)
     print("\n".join(said))
-    found = differences(jobs, Rules(nodes=nodes), seed=options.seed)
-    if found:
-        sys.exit("\n".join(found))
-    print(f"{len(jobs)} jobs through the rules and through the service: every time of every job is the same")
+    for how, name in ((None, "eager"), (Estimate.PLANNED, "just in time")):
+        found = differences(jobs, Rules(nodes=nodes), seed=options.seed, how=how)
+        if found:
+            sys.exit("\n".join(found))
+        print(f"{len(jobs)} jobs, {name}, by the rules and through the service: every time of every job is the same")
 
 
 if __name__ == "__main__":

@@ -10,5 +10,6 @@ their role:
 - what joins them: ``manager``
 - the outside: ``server`` and ``desk`` for the daemon, ``wire``, ``commands``, ``alterations``
   and ``filters`` for the commands, ``install``
-- traces in virtual time, by the same ``scores`` and ``policy``: ``replay``
+- traces in virtual time, by the same ``scores`` and ``policy``: ``replay``, and ``staging``
+  with data
 """

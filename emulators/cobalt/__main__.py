@@ -1,5 +1,5 @@
-"""``python -m emulators.cobalt serve``: a Cobalt on this machine until it is interrupted; ``replay``: a trace in
-virtual time."""
+"""``python -m emulators.cobalt serve``: a Cobalt on this machine until it is interrupted; ``replay`` and
+``staging``: a trace in virtual time, without data and with."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from emulators.cobalt.replay import command as replay
 from emulators.cobalt.scores import Policy
 from emulators.cobalt.settings import Settings
 from emulators.cobalt.simulator import CobaltSimulator
+from emulators.cobalt.staging import command as staging
 
 _SCRIPTS = {
     "job-prescript": "before each job, on its nodes; a status other than 0 ends the job",
@@ -30,6 +31,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m emulators.cobalt")
     verbs = parser.add_subparsers(dest="verb", required=True)
     replay.add_options(verbs.add_parser("replay", help="replay a workload trace in virtual time"))
+    staging.add_options(verbs.add_parser("staging", help="compare ways of staging on a trace, in virtual time"))
     serve = verbs.add_parser("serve", help="run jobs on simulated nodes until interrupted")
     serve.add_argument("--state", type=Path, required=True, help="directory that keeps jobs over a restart")
     serve.add_argument("--nodes", type=int, required=True, help="how many nodes the machine has")
@@ -91,6 +93,9 @@ def main() -> None:
     options = _parser().parse_args()
     if options.verb == "replay":
         replay.run(options)
+        return
+    if options.verb == "staging":
+        staging.run(options)
         return
     _serve(options)
 

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import random
-
 import pytest
 
-from bench.replaying import Service, differences
+from bench.replaying import Service, a_busy_day, differences
 from emulators.cobalt.replay.jobs import TraceJob
 from emulators.cobalt.replay.machine import Rules
 from emulators.cobalt.replay.run import replay
@@ -109,21 +107,9 @@ def test_the_same_seed_gives_the_same_data_and_another_does_not() -> None:
     assert trips_of(jobs, 1) != trips_of(jobs, 2)
 
 
-def a_busy_day(count: int) -> list[TraceJob]:
-    """Jobs of four users, close together, on and off the agent's grid; some of no length, some over their walltime."""
-    chance = random.Random(6)
-    at, found = 0.0, []
-    for number in range(1, count + 1):
-        at += chance.choice((0, 1, 15, 40, 120)) + chance.choice((0.0, 0.5))
-        runtime = chance.choice((0, 30, 45, 290, 700))
-        user = chance.choice(("ada", "bob", "eve", "kim"))
-        found.append(job(number, at, runtime, nodes=chance.choice((1, 2, 4)), user=user))
-    return found
-
-
 def test_two_hundred_jobs_go_through_the_service_as_through_the_rules_alone() -> None:
     jobs = a_busy_day(200)
-    assert differences(jobs, Rules(nodes=8), seed=3) == []
+    assert differences(jobs, Rules(nodes=8), seed=3, link=Link(overhead=5, bandwidth=4e9)) == []
     # It was no idle machine: jobs waited for nodes, and some were killed.
     runs = replay(jobs, Rules(nodes=8))
     assert sum(each.start > each.job.submitted for each in runs) > 50

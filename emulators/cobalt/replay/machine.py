@@ -8,10 +8,11 @@ has run as long as it did in its trace, or is killed when its walltime is over.
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from emulators.cobalt import scores
+from emulators.cobalt.estimates import Estimate, estimated
 from emulators.cobalt.policy import Backfill, Busy, Drain, Waiting, expected_end, first_start
 from emulators.cobalt.replay.jobs import TraceJob
 from emulators.cobalt.scores import Policy, Scored
@@ -43,6 +44,9 @@ class Run:
     killed: bool
 
 
+_Queued = tuple[Scored, Waiting]
+
+
 class Machine:
     """Empty and idle at first."""
 
@@ -51,9 +55,10 @@ class Machine:
         self._nodes = tuple(f"node{number}" for number in range(1, rules.nodes + 1))
         self._jobs: dict[int, TraceJob] = {}
         self._submitted: dict[int, float] = {}
-        self._queued: dict[Policy, dict[int, tuple[Scored, Waiting]]] = {}
+        self._queued: dict[Policy, dict[int, _Queued]] = {}
         self._running: dict[int, Run] = {}
         self._ends: list[tuple[float, int]] = []
+        self._held: set[int] = set()
         self._idle = rules.nodes
         self._changed = False
 
@@ -65,11 +70,29 @@ class Machine:
         """Take a job. A held one waits for its release, and gathers no score until then."""
         self._jobs[job.jobid] = job
         self._submitted[job.jobid] = now
-        if not held:
+        if held:
+            self._held.add(job.jobid)
+        else:
             self.release(job.jobid, now)
 
     def release(self, jobid: int, now: float) -> None:
         """Let a held job wait for nodes."""
+        self._held.discard(jobid)
+        policy, known = self._waiting(jobid, now)
+        self._queued.setdefault(policy, {})[jobid] = known
+        self._changed = True
+
+    def expected_starts(self, how: Estimate, now: float) -> Mapping[int, float]:
+        """Return when each held job would start if it were released now."""
+        queued = {policy: list(jobs.values()) for policy, jobs in self._queued.items()}
+        for jobid in self._held:
+            policy, known = self._waiting(jobid, now)
+            queued.setdefault(policy, []).append(known)
+        ranked = _ranked(queued, queued, now)
+        return estimated(how, ranked, frozenset(self._held), list(self._busy(now)), self.rules.nodes, now)
+
+    def _waiting(self, jobid: int, now: float) -> tuple[Policy, _Queued]:
+        """A job as it begins to wait now."""
         job, rules = self._jobs[jobid], self.rules
         assert job.walltime is not None, "a job to be run has a walltime"
         known = Scored(
@@ -81,8 +104,7 @@ class Machine:
             priority=rules.priorities.get(job.queue, 0.0),
         )
         waiting = Waiting(jobid=jobid, queue=job.queue, nodes=job.nodes, walltime=job.walltime, score=0.0)
-        self._queued.setdefault(rules.policy_of(job.queue), {})[jobid] = (known, waiting)
-        self._changed = True
+        return rules.policy_of(job.queue), (known, waiting)
 
     def end_due(self, now: float) -> list[Run]:
         """Free the nodes of the jobs that are over by now, and return these."""
@@ -101,7 +123,9 @@ class Machine:
         if not changed or not self._idle or not any(self._queued.values()):
             return []
         started: list[Run] = []
-        ranked = self._ranked(now)
+        present = {policy: list(jobs.values()) for policy, jobs in self._queued.items() if jobs}
+        first = [policy for policy in present if not scores.kept_back(policy, present)]
+        ranked = _ranked(present, first, now)
         while self._idle and ranked:
             rules = self.rules
             found = first_start(ranked, self._nodes, self._busy(now), now, rules.drain, rules.backfill)
@@ -110,18 +134,6 @@ class Machine:
             started.append(self._start(found.jobid, found.nodes, now))
             ranked = [each for each in ranked if each.jobid != found.jobid]
         return started
-
-    def _ranked(self, now: float) -> list[Waiting]:
-        """The jobs that may start, the best score first, the lower id first of equals."""
-        present = {policy for policy, jobs in self._queued.items() if jobs}
-        ranked: list[tuple[float, int, Waiting]] = []
-        for policy in present:
-            if not scores.kept_back(policy, present):
-                entries = self._queued[policy].values()
-                values = scores.rescored(policy, [known for known, _ in entries], now)
-                ranked += [(-value, each.jobid, each) for value, (_, each) in zip(values, entries, strict=True)]
-        ranked.sort(key=lambda each: each[:2])
-        return [each for _, _, each in ranked]
 
     def _busy(self, now: float) -> Iterable[Busy]:
         for run in self._running.values():
@@ -138,3 +150,13 @@ class Machine:
         heapq.heappush(self._ends, (run.end, jobid))
         self._idle -= len(nodes)
         return run
+
+
+def _ranked(jobs: Mapping[Policy, Sequence[_Queued]], policies: Iterable[Policy], now: float) -> list[Waiting]:
+    """The jobs of these policies, the best score first, the lower id first of equals."""
+    ranked: list[tuple[float, int, Waiting]] = []
+    for policy in policies:
+        values = scores.rescored(policy, [known for known, _ in jobs[policy]], now)
+        ranked += [(-value, each.jobid, each) for value, (_, each) in zip(values, jobs[policy], strict=True)]
+    ranked.sort(key=lambda each: each[:2])
+    return [each for _, _, each in ranked]

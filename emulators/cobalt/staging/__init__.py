@@ -6,7 +6,9 @@ it. ``course`` is the clock; it drives the machine of ``replay`` and one way of 
 - ``by_hand``: the user moves the inputs, then submits; and later moves the outputs
 - ``inside``: the job moves both, on its nodes
 - ``planner``: qstage, by the rules of ``chalicelib.core`` that it plans by when it is deployed
+- ``ahead``: the same just in time, with the job held in the scheduler's queue from the beginning
 
-``ledger`` counts what comes of it. ``bench.replaying`` takes the same jobs through the service's own handlers, and they
+``comparing`` takes the same jobs through each, ``ledger`` counts what comes of it, ``report`` and ``plot`` put it down,
+``command`` is what is typed. ``bench.replaying`` takes the same jobs through the service's own handlers, and they
 must agree with ``planner`` job for job.
 """

@@ -18,63 +18,42 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from itertools import count
-from typing import Any
 
 from chalicelib.core.batch import Batch, Member, Movement, by_number, movement, room, route_of
 from chalicelib.core.company import joined, waits_until
 from chalicelib.core.desk import SKEW, LiveBatch, Plan, Route
-from chalicelib.core.document import read_document
+from chalicelib.core.document import Document
 from chalicelib.core.drafting import Draft, draft, long_slots, tells_rate
-from chalicelib.core.due import due
-from chalicelib.core.events import Event, Exited, Leased, LegsClaimed, LegsSettled
+from chalicelib.core.events import Event, Leased, LegsClaimed, LegsSettled
 from chalicelib.core.ids import (
     FIRST_NUMBER,
     BatchId,
-    CollectionId,
     JobNumber,
     JobRef,
-    SiteId,
     SubmissionId,
     TaskId,
     UserId,
 )
-from chalicelib.core.job import Job, Outcome, Stage, State
+from chalicelib.core.job import Job, Stage, State
 from chalicelib.core.lifecycle import transition
-from chalicelib.core.outputs import Found, legs_at_exit
 from chalicelib.core.polling import is_due, next_look
 from chalicelib.core.posting import first_status
-from chalicelib.core.progress import plannable, stage_of
+from chalicelib.core.progress import due, plannable, stage_of
 from chalicelib.core.settling import Aboard, settle_success
-from chalicelib.core.sites import LEASE, Mount, Site
+from chalicelib.core.sites import LEASE
 from emulators.cobalt.replay.machine import Machine
+from emulators.cobalt.staging.site import DOCUMENT, SITE, exit_of
 from emulators.cobalt.staging.transfers import Moving, Transfers
 from emulators.cobalt.staging.trips import Trip
 
 ROUND = 15
 """Seconds between two calls of the site's agent, on the clock's own grid."""
 
-LAB, ARCHIVE, SCRATCH = (CollectionId(f"aaaaaaaa-0000-4000-8000-00000000000{each}") for each in (1, 2, 3))
-SITE = Site(
-    id=SiteId("machine"),
-    owner=UserId("operator"),
-    scheduler="cobalt",
-    mappings=(Mount(collection=SCRATCH, path="/scratch/", directory="/scratch/"),),
-    created_at=datetime.fromtimestamp(0, UTC),
-)
-RAW: dict[str, Any] = {
-    "name": "job",
-    "site": str(SITE.id),
-    "executable": "/bin/true",
-    "stage_in": [{"source": f"globus://{LAB}/data/", "target": "inputs/"}],
-    "stage_out": [{"source": "results/", "target": f"globus://{ARCHIVE}/runs/{{id}}/"}],
-}
-DOCUMENT = read_document(RAW)
 DEADLINE = timedelta(days=3)
-KILLED = 143
 
 
 @dataclass(slots=True, kw_only=True)
-class _Desk:
+class Desk:
     """One user's: the plan, and those of the jobs that something is to move for."""
 
     user: UserId
@@ -97,24 +76,24 @@ class _Desk:
 class Planner:
     """Stages every job as soon as it is posted: ``staging: eager``."""
 
-    def __init__(self, transfers: Transfers) -> None:
-        self._transfers = transfers
-        self._desks: dict[UserId, _Desk] = {}
+    def __init__(self, transfers: Transfers, document: Document = DOCUMENT) -> None:
+        self._transfers, self._document = transfers, document
+        self._desks: dict[UserId, Desk] = {}
         self._rings: list[tuple[datetime, int, UserId]] = []
         self._order = count()
-        self._staged: list[tuple[_Desk, JobNumber]] = []
+        self._staged: list[tuple[Desk, JobNumber]] = []
         self._ended: list[Trip] = []
-        self._at_site: dict[int, tuple[_Desk, JobNumber]] = {}
+        self._at_site: dict[int, tuple[Desk, JobNumber]] = {}
         self._round_at: float | None = None
         self._worked_at = -math.inf
 
     # What the outside does: see ``course.Staging``.
 
     def post(self, trip: Trip, now: float) -> None:
-        desk = self._desks.setdefault(UserId(trip.job.user), _Desk(user=UserId(trip.job.user)))
+        desk = self._desks.setdefault(UserId(trip.job.user), Desk(user=UserId(trip.job.user)))
         number, desk.next_number = JobNumber(desk.next_number), desk.next_number + 1
-        at = _moment(now)
-        desk.jobs[number] = first_status(DOCUMENT, JobRef(user=desk.user, number=number), "", 0, "", at)
+        at = moment(now)
+        desk.jobs[number] = first_status(self._document, JobRef(user=desk.user, number=number), "", 0, "", at)
         desk.trips[number] = trip
         desk.note(desk.jobs[number])
         self._fact(desk, at)
@@ -132,7 +111,7 @@ class Planner:
             self._round_at = None
             self._sync(machine, now)
         self._worked_at = now
-        at = _moment(now)
+        at = moment(now)
         while self._rings and self._rings[0][0] <= at:
             _, _, user = heapq.heappop(self._rings)
             desk = self._desks[user]
@@ -149,10 +128,13 @@ class Planner:
         self._round_at = at if self._round_at is None else min(self._round_at, at)
 
     def _sync(self, machine: Machine, now: float) -> None:
-        at = _moment(now)
+        at = moment(now)
+        heard = {}
         for trip in self._ended:
             desk, number = self._at_site.pop(trip.job.jobid)
-            self._apply(desk, number, _exit(trip, desk.jobs[number]), at)
+            self._apply(desk, number, exit_of(trip, desk.jobs[number]), at)
+            heard[desk.user] = desk
+        for desk in heard.values():
             self._fact(desk, at)
         self._ended = []
         for desk, number in self._staged:
@@ -169,14 +151,14 @@ class Planner:
 
     # A pass over one desk: see ``service.passing``.
 
-    def _fact(self, desk: _Desk, now: datetime) -> None:
+    def _fact(self, desk: Desk, now: datetime) -> None:
         desk.wake_at = now
         heapq.heappush(self._rings, (now, next(self._order), desk.user))
 
-    def _pass(self, desk: _Desk, now: datetime) -> None:
+    def _pass(self, desk: Desk, now: datetime) -> None:
+        looks = [self._begin(desk, now)]
         if is_due(desk.plan, now):
             self._observe(desk, now)
-        looks = []
         if room(desk.plan, now) > 0:
             looks.append(self._submit(desk, now))
         looks.append(next_look(desk.plan))
@@ -185,16 +167,20 @@ class Planner:
             delay = max(0, math.ceil((desk.wake_at - now).total_seconds()))
             heapq.heappush(self._rings, (now + timedelta(seconds=delay), next(self._order), desk.user))
 
-    def _observe(self, desk: _Desk, now: datetime) -> None:
+    def _begin(self, desk: Desk, now: datetime) -> datetime | None:
+        """Do what comes before all else; returns when there is more of it to do."""
+        return None
+
+    def _observe(self, desk: Desk, now: datetime) -> None:
         desk.plan = replace(desk.plan, looked_at=now, others=0)
         for live in desk.plan.batches:
             batch, movements, moving = desk.batches[live.batch]
-            if _moment(moving.ends) <= now:
+            if moment(moving.ends) <= now:
                 self._settle(desk, live, batch, movements, moving, now)
 
     def _settle(
         self,
-        desk: _Desk,
+        desk: Desk,
         live: LiveBatch,
         batch: Batch,
         movements: Sequence[Movement],
@@ -211,13 +197,13 @@ class Planner:
             own = {member.item: each.leg for member, each in settled.items() if member.number == number}
             self._apply(desk, number, LegsSettled(batch=live.batch, legs=own, task=live.task), now)
             self._arrived(desk, number, batch.route, moving)
-        took = _moment(moving.ends) - _moment(moving.accepted)
+        took = moment(moving.ends) - moment(moving.accepted)
         rate = int(moving.bytes / took.total_seconds())
         plan = desk.plan.without(live.batch).with_usual(batch.route, took, tells_rate(moving.bytes, rate))
         desk.plan = plan
         del desk.batches[live.batch]
 
-    def _arrived(self, desk: _Desk, number: JobNumber, route: Route, moving: Moving) -> None:
+    def _arrived(self, desk: Desk, number: JobNumber, route: Route, moving: Moving) -> None:
         """Write down what has arrived; the job goes on by itself."""
         trip, job = desk.trips[number], desk.jobs[number]
         if route.stage is Stage.STAGE_OUT:
@@ -230,7 +216,7 @@ class Planner:
             self._staged.append((desk, number))
             self._come(job.updated_at.timestamp())
 
-    def _wanted(self, desk: _Desk) -> list[tuple[Job, Stage]]:
+    def _wanted(self, desk: Desk) -> list[tuple[Job, Stage]]:
         """The jobs that have something to move now."""
         found = []
         for number in sorted(desk.waiting):
@@ -240,10 +226,10 @@ class Planner:
                 found.append((job, stage))
         return found
 
-    def _submit(self, desk: _Desk, now: datetime) -> datetime | None:
+    def _submit(self, desk: Desk, now: datetime) -> datetime | None:
         """Send what there is room for; returns until when outputs wait for company."""
         items = [
-            (leg, movement(job, DOCUMENT, SITE, stage, leg.item), stage)
+            (leg, movement(job, self._document, SITE, stage, leg.item), stage)
             for job, stage in self._wanted(desk)
             for leg in job.pending
         ]
@@ -267,7 +253,7 @@ class Planner:
             self._send(desk, each, now)
         return min(lingering.values(), default=None)
 
-    def _send(self, desk: _Desk, wanted: Draft, now: datetime) -> None:
+    def _send(self, desk: Desk, wanted: Draft, now: datetime) -> None:
         members = [move.member for move in wanted.movements]
         if wanted.route.stage is Stage.STAGE_OUT:
             ends = [desk.jobs[number].updated_at for number in {member.number for member in members}]
@@ -292,7 +278,7 @@ class Planner:
         desk.plan = desk.plan.with_batch(live)
         desk.batches[name] = (batch, wanted.movements, moving)
 
-    def _apply(self, desk: _Desk, number: JobNumber, event: Event, now: datetime) -> None:
+    def _apply(self, desk: Desk, number: JobNumber, event: Event, now: datetime) -> None:
         """Bring a job through an event, and all that is due after it."""
         job = transition(desk.jobs[number], event, now)
         while (following := due(job)) is not None:
@@ -312,18 +298,9 @@ def _batch(user: UserId, name: BatchId, wanted: Draft, members: Iterable[Member]
     )
 
 
-def _exit(trip: Trip, job: Job) -> Exited:
-    """What the agent reports of a job that has left its nodes."""
-    killed = trip.job.walltime is not None and trip.job.runtime > trip.job.walltime
-    outcome, code = (Outcome.WALLTIME, KILLED) if killed else (Outcome.OK, 0)
-    found = Found(item=0, kind="directory", files=1, bytes=trip.outputs)
-    legs = legs_at_exit(DOCUMENT, outcome, code, [found])
-    return Exited(epoch=job.epoch, native_id=str(trip.job.jobid), exit_code=code, outcome=outcome, legs=legs)
-
-
 def _size(trip: Trip, route: Route) -> int:
     return trip.outputs if route.stage is Stage.STAGE_OUT else trip.inputs
 
 
-def _moment(at: float) -> datetime:
+def moment(at: float) -> datetime:
     return datetime.fromtimestamp(at, UTC)
