@@ -22,7 +22,8 @@ class Curve:
         """The slope of the straight line that fits best on two logarithmic axes."""
         logs = [(math.log(size), math.log(cost)) for size, cost in self.points]
         x, y = (sum(column) / len(logs) for column in zip(*logs, strict=True))
-        return float(sum((a - x) * (b - y) for a, b in logs) / sum((a - x) ** 2 for a, _ in logs))
+        slope = float(sum((a - x) * (b - y) for a, b in logs) / sum((a - x) ** 2 for a, _ in logs))
+        return round(slope, 6) + 0.0  # what is flat is 0, and not a hair below it
 
 
 def cost(spent: Tally) -> float:

@@ -21,7 +21,7 @@ from typing import Any
 
 ROOT = Path(__file__).parents[1]
 TOKEN = "qsa_abcdefghijkl_" + "t" * 43
-FINAL = {"exited", "rejected", "refused"}
+FINAL = {"exited", "rejected", "refused", "gone"}
 
 CRASHING = """
 import os, signal, sys
@@ -90,9 +90,9 @@ class Service:
             result = self.answers.get(report["event"], "recorded")
             answers.append({"job": report["job"], "event": report["event"], "result": result})
             self.reports.append(report)
-            if report["event"] in {"queued", *FINAL}:
+            if report["event"] in {"held_ahead", "queued", *FINAL}:
                 self.leases.pop(report["job"], None)
-            if report["event"] in {"exited", "cleaned", "refused"} or report.get("order") == self.orders:
+            if report["event"] in {"exited", "cleaned", "refused", "gone"} or report.get("order") == self.orders:
                 self.commands.pop(report["job"], None)
         self.holding.append({held["job"] for held in body["holding"]})
         leases = [lease for job, lease in self.leases.items() if job not in self.holding[-1]]

@@ -7,13 +7,13 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from chalicelib.api.problems import login_url
-from chalicelib.core.altering import patch_of
 from chalicelib.core.error_words import words_of
 from chalicelib.core.forecast import Standing, held_up
 from chalicelib.core.globus_codes import waits_for_user
 from chalicelib.core.holds import Hold
 from chalicelib.core.job import Job, LegStatus, Mark, Stage, State
 from chalicelib.core.just_in_time import begin_at, usual_time, ways_in
+from chalicelib.core.orders import patch_of
 from chalicelib.core.progress import stage_of, waits_for_start
 from chalicelib.core.sessions import NEVER
 from chalicelib.core.site_demands import demands_document
@@ -168,7 +168,6 @@ def story(told: Story) -> Body:
 
 _NOTES = {
     "settled": "task",
-    "held_ahead": "native_id",
     "queued": "native_id",
     "hold_placed": "hold",
     "order_refused": "command",
@@ -183,6 +182,9 @@ def _detail(told: Story, mark: Mark) -> Body:
     if mark.code.endswith("_retried"):
         attempt, _, error = mark.note.partition(" ")
         noted = {"attempt": int(attempt), "after": error}
+    if mark.code == "held_ahead":
+        native, _, start = mark.note.partition(" ")
+        noted = {"native_id": native, "starts_at": start or "unknown"}
     tale = told.tales.get(mark.version)
     return {**noted, **({} if tale is None else tale.detail)}
 

@@ -18,17 +18,9 @@ from chalicelib.core.document import SHAPE, Document
 from chalicelib.core.events import Altered
 from chalicelib.core.job import Deadlines, Job, Retry, State
 from chalicelib.core.journey import journey_of
+from chalicelib.core.orders import TERMS, Terms
 from chalicelib.core.posting import document_size
 from chalicelib.core.shape import Record
-
-Terms = Mapping[str, Any]
-"""Values by the names of TERMS."""
-
-TERMS: Mapping[str, str] = {
-    **dict.fromkeys(("duration", "queue_name", "account"), "attributes"),
-    **dict.fromkeys(("node_count", "process_count"), "resources"),
-}
-"""What may be changed of a job that its scheduler has and has not started, and the field that it is in."""
 
 LEASED = "leased"
 """Not a state: a staged job that a site has been given, and may be submitting."""
@@ -76,20 +68,6 @@ def merged(document: Any, patch: Any) -> Any:
 def differing(old: Document, new: Document) -> tuple[str, ...]:
     """The fields in which two documents say different things, whatever they leave out."""
     return tuple(name for name in new.values if old.values[name] != new.values[name])
-
-
-def patch_of(terms: Terms) -> dict[str, dict[str, Any]]:
-    """The merge patch of a document that makes these terms so."""
-    patch: dict[str, dict[str, Any]] = {}
-    for name, value in terms.items():
-        patch.setdefault(TERMS[name], {})[name] = value
-    return patch
-
-
-def terms_of(patch: Mapping[str, Any]) -> Terms:
-    """The terms in a patch that has nothing else: in what a site says that its scheduler has changed."""
-    found = {name: (patch.get(field) or {}).get(name) for name, field in TERMS.items()}
-    return {name: value for name, value in found.items() if value is not None}
 
 
 def split(patch: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:

@@ -133,7 +133,7 @@ class HeldAhead(Report):
 
     @property
     def note(self) -> str:
-        return self.native_id
+        return f"{self.native_id} {self.starts_at:%Y-%m-%dT%H:%M:%SZ}" if self.starts_at else self.native_id
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,7 +2,8 @@
 
 Pure rules. A job's end is expected from its state: staging takes a margin, the queue takes what its site or this
 deployment expects, the run takes its walltime. A wait that has lasted longer than expected is expected to last as
-long again, up to the whole expectation: queues are like that. Each collection is needed until the last stage that
+long again, up to the whole expectation: queues are like that. Where a scheduler has told when it will start a job
+that it holds, that counts. Each collection is needed until the last stage that
 touches it is over; the session must serve all of them that long.
 """
 
@@ -85,6 +86,8 @@ def course(job: Job, expected: Expectations, now: datetime) -> Course | None:
     staged = now
     if job.state in (State.NEW, State.STAGE_IN) and _unsettled(job.legs):
         staged = now + expected.staging
+        if job.awaits_start:  # its inputs come when it is to start, and not before
+            staged = max(staged, job.starts_at or now + expected.queue_wait)
     over = max(_started(job, staged, expected, now) + timedelta(seconds=journey.walltime), now)
     end = over + expected.staging if journey.outputs else over
     return Course(
@@ -194,6 +197,8 @@ def _started(job: Job, staged: datetime, expected: Expectations, now: datetime) 
     """When the job's run began, or is expected to."""
     if job.state is State.ACTIVE:
         return _marked(job, "active") or job.updated_at
+    if job.awaits_start or (job.starts_at is not None and job.state is not State.QUEUED):
+        return max(staged, job.starts_at or staged)
     if job.state is not State.QUEUED:
         return staged + expected.queue_wait
     waited = now - (_marked(job, "queued") or job.updated_at)

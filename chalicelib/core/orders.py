@@ -14,6 +14,15 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
+Terms = Mapping[str, Any]
+"""Values by the names of TERMS."""
+
+TERMS: Mapping[str, str] = {
+    **dict.fromkeys(("duration", "queue_name", "account"), "attributes"),
+    **dict.fromkeys(("node_count", "process_count"), "resources"),
+}
+"""What may be changed of a job that its scheduler has and has not started, and the field that it is in."""
+
 
 class Verb(StrEnum):
     """What the scheduler is to do. The words are those of a site's commands."""
@@ -54,3 +63,17 @@ def standing(orders: Orders, *verbs: Verb) -> Order | None:
 
 def _same_matter(one: Verb, other: Verb) -> bool:
     return (one is Verb.ALTER) is (other is Verb.ALTER)
+
+
+def patch_of(terms: Terms) -> dict[str, dict[str, Any]]:
+    """The merge patch of a document that makes these terms so."""
+    patch: dict[str, dict[str, Any]] = {}
+    for name, value in terms.items():
+        patch.setdefault(TERMS[name], {})[name] = value
+    return patch
+
+
+def terms_of(patch: Mapping[str, Any]) -> Terms:
+    """The terms in a patch that has nothing else: in what a site says that its scheduler has changed."""
+    found = {name: (patch.get(field) or {}).get(name) for name, field in TERMS.items()}
+    return {name: value for name, value in found.items() if value is not None}

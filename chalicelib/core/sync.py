@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, cast
 
-from chalicelib.core.altering import TERMS, Terms, altered, differing, merged, patch_of, terms_of
+from chalicelib.core.altering import altered, differing, merged
 from chalicelib.core.document import SHAPE as DOCUMENT
 from chalicelib.core.document import Document, read_document
 from chalicelib.core.errors import Fault, Invalid
@@ -33,7 +33,7 @@ from chalicelib.core.events import (
 )
 from chalicelib.core.ids import JobRef
 from chalicelib.core.job import DEADLINE, Ahead, Job, Outcome, Stage, State
-from chalicelib.core.orders import Verb
+from chalicelib.core.orders import TERMS, Terms, Verb, patch_of, terms_of
 from chalicelib.core.outputs import Found, legs_at_exit
 from chalicelib.core.retrying import next_try
 from chalicelib.core.shape import ABSENT, Choice, Field, Flag, Integer, ListOf, Record, Text
@@ -123,7 +123,9 @@ SHAPE = Record(
             ),
             default=(),
         ),
-        "holds": Field(shape=Flag(describe="the agent submits jobs under a hold, before their data is there")),
+        "holds": Field(
+            shape=Flag(describe="the agent submits jobs under a hold, before their data is there"), default=False
+        ),
         "reports": Field(shape=ListOf(item=_REPORT, longest=MOST_REPORTS), default=()),
         "draining": Field(shape=Flag(describe="the agent takes nothing new"), default=False),
     },

@@ -6,22 +6,13 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any
 
-from chalicelib.core.altering import (
-    altered,
-    differing,
-    merged,
-    patch_of,
-    refusals,
-    split,
-    terms_asked,
-    terms_refused,
-)
+from chalicelib.core.altering import altered, differing, merged, refusals, split, terms_asked, terms_refused
 from chalicelib.core.document import LARGEST, Document, read_document
 from chalicelib.core.errors import Conflict, FarSide, Fault, Invalid, NotFound
 from chalicelib.core.events import Altered, AlterOrdered
 from chalicelib.core.holdings import Holding
 from chalicelib.core.job import Job, State
-from chalicelib.core.orders import Verb, standing
+from chalicelib.core.orders import Verb, patch_of, standing
 from chalicelib.core.ports.clock import Clock
 from chalicelib.core.ports.jobs import Jobs, Postings
 from chalicelib.core.ports.places import Sites

@@ -8,12 +8,12 @@ from datetime import datetime
 from typing import Any, TypeVar
 
 from chalicelib.core.desk import InboxItem
+from chalicelib.core.due import due
 from chalicelib.core.errors import FarSide
 from chalicelib.core.events import Event
 from chalicelib.core.job import Job
 from chalicelib.core.lifecycle import transition
 from chalicelib.core.ports.jobs import Jobs, Save, Tale
-from chalicelib.core.progress import due
 from chalicelib.service import fresh
 
 MOST_TRIES = 8

@@ -16,17 +16,10 @@ from datetime import datetime
 
 from chalicelib.core.batch import route_of
 from chalicelib.core.desk import InboxItem, Route
+from chalicelib.core.due import due
 from chalicelib.core.ids import JobNumber
 from chalicelib.core.job import Job, Stage
-from chalicelib.core.progress import (
-    abandoned_by,
-    due,
-    is_timed,
-    plannable,
-    stage_of,
-    waits_for_start,
-    waits_to_try,
-)
+from chalicelib.core.progress import abandoned_by, is_timed, plannable, stage_of, waits_for_start, waits_to_try
 from chalicelib.service import fresh
 from chalicelib.service.board import Turn
 

@@ -16,6 +16,7 @@ from chalicelib.core.batch import Movement, room, route_of
 from chalicelib.core.company import joined, waits_until
 from chalicelib.core.desk import InboxItem, Plan, Route, Trouble
 from chalicelib.core.drafting import Draft, draft, long_slots
+from chalicelib.core.due import due
 from chalicelib.core.errors import FarSide, LoginNeeded
 from chalicelib.core.events import DelayOver, StagingDue
 from chalicelib.core.globus_codes import waits_for_user
@@ -28,7 +29,7 @@ from chalicelib.core.ports.desks import Batches, Desks
 from chalicelib.core.ports.jobs import Dependants, Jobs
 from chalicelib.core.ports.places import Sites
 from chalicelib.core.ports.transfer import Submissions, Tasks
-from chalicelib.core.progress import due, plannable, stage_of, waits_for_start, waits_to_try
+from chalicelib.core.progress import plannable, stage_of, waits_for_start, waits_to_try
 from chalicelib.core.sessions import NOBODY, Session
 from chalicelib.core.tokens import AccessToken, bought_since
 from chalicelib.service.board import Board, OutOfTime, Shelf, Turn

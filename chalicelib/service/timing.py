@@ -35,10 +35,9 @@ def keep_deadlines(turn: Turn, notes: Iterable[InboxItem], session: Callable[[],
     :param notes: the inbox's notes of deadlines that are still to come.
     :param session: the user's sign-ins, asked for only where a site demands one.
     """
-    for note in notes:
-        assert note.after is not None, "a note says when"
-        turn.board.deadline_by(note.after)
-        turn.noted.update(dict.fromkeys(note.numbers, note.after))
+    turn.noted.update(_noted(notes))
+    if turn.noted:
+        turn.board.deadline_by(min(turn.noted.values()))
     for job in list(turn.shelf.jobs.values()):
         stage, at = timed_stage(job), runs_out(job, turn.board.plan)
         if stage is None or at is None:
@@ -64,16 +63,22 @@ def note_deadlines(turn: Turn, jobs: Iterable[Job]) -> None:
 
 def merge_notes(turn: Turn, notes: Sequence[InboxItem]) -> None:
     """Put many notes into few, so that they never crowd facts out of what a pass lists of the inbox."""
-    ends: dict[JobNumber, datetime] = {}
-    for note in notes:
-        assert note.after is not None, "a note says when"
-        for number in note.numbers:
-            ends[number] = min(note.after, ends.get(number, note.after))
+    ends = _noted(notes)
     if len(notes) <= max(MOST_NOTES, 2 * (len(ends) // MOST_NAMED + 1)):
         return
     for some in _chunks(sorted((at, number) for number, at in ends.items())):
         _put(turn, some)
     turn.desks.discard(turn.board.user, [note.id for note in notes])
+
+
+def _noted(notes: Iterable[InboxItem]) -> dict[JobNumber, datetime]:
+    """When each job is first to be looked at."""
+    ends: dict[JobNumber, datetime] = {}
+    for note in notes:
+        assert note.after is not None, "a note says when"
+        for number in note.numbers:
+            ends[number] = min(note.after, ends.get(number, note.after))
+    return ends
 
 
 def _put(turn: Turn, ends: Sequence[tuple[datetime, JobNumber]]) -> None:

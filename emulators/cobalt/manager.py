@@ -20,6 +20,7 @@ from emulators.cobalt.journal import Journal
 from emulators.cobalt.queues import RefusalError, blocked, check_limits, check_queue, check_system
 from emulators.cobalt.records import CobaltLog, Record
 from emulators.cobalt.settings import Settings
+from emulators.cobalt.starts import expected_starts
 from emulators.cobalt.store import Store
 from emulators.cobalt.tasks import LaunchError, Tasks
 from qstage.cobalt.jobids import HoldOutcome
@@ -87,7 +88,20 @@ class QueueManager:
     def rows(self) -> list[JobRow]:
         """Return what qstat may show of every job."""
         with self._lock:
-            return [row_of(job) for job in self._jobs.values()]
+            now, jobs = self.now(), self._jobs.values()
+            waiting = [_waiting(job) for job in jobs if job.state in (State.READY, State.HOLD)]
+            starts = expected_starts(waiting, self._busy(now), len(self.settings.node_names), now)
+            return [replace(row_of(job), est_start_time=starts.get(job.jobid)) for job in jobs]
+
+    def _busy(self, now: float) -> list[policy.Busy]:
+        return [
+            policy.Busy(
+                nodes=job.location,
+                until=policy.expected_end(job.started or now, job.walltime_seconds, now),
+            )
+            for job in self._jobs.values()
+            if job.state in ON_NODES
+        ]
 
     def known(self, ids: Iterable[str]) -> list[str]:
         """Return those of the ids that are in the queue, as they were written."""
@@ -273,16 +287,8 @@ class QueueManager:
             if not scores.kept_back(scored_by, candidates)
             for job in theirs
         ]
-        busy = [
-            policy.Busy(
-                nodes=job.location,
-                until=policy.expected_end(job.started or now, job.walltime_seconds, now),
-            )
-            for job in jobs
-            if job.state in ON_NODES
-        ]
         settings = self.settings
-        start = policy.next_start(waiting, settings.node_names, busy, now, settings.drain, settings.backfill)
+        start = policy.next_start(waiting, settings.node_names, self._busy(now), now, settings.drain, settings.backfill)
         if start is None:
             return False
         self._apply(life.run(self._jobs[start.jobid], start.nodes, now))

@@ -93,6 +93,9 @@ class Orders:
                     if not self._is_gone(command):
                         raise
                 self._say(command, "exited", outcome="canceled")
+        elif command.epoch < held.epoch:
+            # The service reads its index a moment late: this was about a try that is over.
+            log.info("cancel of an earlier lease left alone", extra={"job": command.job})
         elif held.phase is not Phase.ENDED:
             self._journal.put(rules.cancel(held, self._clock(), unless_ran=command.unless_ran))
 

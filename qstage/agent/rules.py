@@ -267,9 +267,7 @@ def _wait(held: Held, seen: Seen, grace: float) -> Step:
             return Step(held=held, act=Act.GATHER, end=End(outcome="canceled", exit_code=None))
         return _cancel_again(Step(held=held), seen.now)
     if seen.presence is Presence.GONE:
-        if held.gone_since is None:
-            return Step(held=replace(held, gone_since=seen.now))
-        return lost_ahead(held, seen) if seen.now - held.gone_since >= grace else Step(held=held)
+        return missing_ahead(held, seen, grace)
     if seen.presence is not None and held.gone_since is not None:
         held = replace(held, gone_since=None)
     if held.lease.staged and seen.presence is not None:
@@ -298,8 +296,14 @@ def _said_ahead(held: Held, now: float) -> Step:
     return Step(held=held, reports=(replace(report(held, "held_ahead", now), starts_at=starts_at),))
 
 
-def lost_ahead(held: Held, seen: Seen) -> Step:
-    """The scheduler no longer has a job that it was to hold until its data was there."""
+def missing_ahead(held: Held, seen: Seen, grace: float) -> Step:
+    """The scheduler does not list a job that it was to hold until its data was there. A list may be late."""
+    if held.gone_since is None:
+        return Step(held=replace(held, gone_since=seen.now))
+    return _lost_ahead(held, seen) if seen.now - held.gone_since >= grace else Step(held=held)
+
+
+def _lost_ahead(held: Held, seen: Seen) -> Step:
     name = f"the scheduler's job {held.native_id}, held until the data of this one was there,"
     words = (
         f"{name} was released before that: it was started, and nothing ran"

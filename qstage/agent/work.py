@@ -150,6 +150,8 @@ class Work:
                 begun = begun or (held.phase is Phase.LEASED and directory.has_run_script())
         except NoDirectory:
             pass
+        # What a lease before this one has put in the queue is there though its directory be removed.
+        begun = begun or (not held.lease.staged and held.epoch > 1)
         if begun and run is None and not held.lease.adopted and not (held.lease.staged and held.lease.held):
             found = self._scheduler.find(held.lease.scheduler_name)
         presence = present.get(held.native_id or "")
@@ -218,9 +220,12 @@ class Work:
         """Whether the scheduler's job was deleted, or let go before its data was there: then it is not released."""
         presence = self._scheduler.presence({native: self._script(held)}).get(native)
         if presence is Presence.GONE:
+            # Released just before a crash it may have run: that it took its run marker may be seen late.
+            early = False
             with contextlib.suppress(NoDirectory), self._directory(held.lease) as directory:
-                seen = Seen(now=self._clock(), early=directory.was_early())
-                self._keep(rules.lost_ahead(replace(held, native_id=native), seen))
+                early = directory.was_early()
+            seen = Seen(now=self._clock(), early=early)
+            self._keep(rules.missing_ahead(replace(held, native_id=native), seen, self._config.grace_seconds))
             return True
         return presence is not Presence.QUEUED  # it refuses, and will be gone
 

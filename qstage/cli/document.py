@@ -60,6 +60,8 @@ class Extras:
     stage_out: tuple[dict[str, Any], ...] = ()
     tags: dict[str, str] = field(default_factory=dict)
     cleanup: bool = False
+    staging: str | None = None
+    """eager or just_in_time; None where nothing is said of it."""
     longest: int | None = None
     """Minutes that ``-t 0`` stands for at the site; None where nobody has said."""
 
@@ -92,6 +94,7 @@ def read_extras(
         stage_out=tuple(outputs),
         tags=staging.read_tags([value for name, value in words if name == "tag" and value]),
         cleanup=any(name == "cleanup" for name, _ in words),
+        staging=staging.read_staging([value for name, value in words if name == "staging" and value]),
     )
 
 
@@ -124,6 +127,7 @@ def make_document(job: Qsub, extras: Extras, script: Script | None) -> dict[str,
         ("depends_on", _parents(job)),
         ("hold", job.user_hold),
         ("cleanup", extras.cleanup),
+        ("staging", extras.staging),
         ("notify", _notify(job)),
     )
     return document | {name: value for name, value in optional if value}

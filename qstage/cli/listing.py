@@ -19,6 +19,7 @@ WAITS = {
     "space": "space",
     "paused_collection": "a paused collection",
     "site": "the site's agent",
+    "start": "its turn in the queue",
 }
 """What a job waits for, in words that finish the sentence "waits for …"."""
 
@@ -60,12 +61,13 @@ def row(job: Job, user: str) -> JobRow:
     """The row of a job. What its document does not say is Cobalt's own default."""
     document: Mapping[str, Any] = job.document or {}
     attributes = job.attributes
+    nodes = int(job.resources.get("node_count") or 1)
     return JobRow(
         jobid=job.id,
         user=user,
         walltime=math.ceil(int(attributes.get("duration") or 600) / 60),
-        nodes=int(job.resources.get("node_count") or 1),
-        procs=job.resources.get("process_count"),
+        nodes=nodes,
+        procs=job.resources.get("process_count") or nodes,
         state=state_word(job),
         queue=str(attributes.get("queue_name") or "default"),
         submittime=_seconds(job.created_at) or 0.0,
@@ -75,8 +77,8 @@ def row(job: Job, user: str) -> JobRow:
         location=(job.site,),
         user_hold=job.hold,
         outputdir=job.directory,
-        outputpath=document.get("stdout_path"),
-        errorpath=document.get("stderr_path"),
+        outputpath=document.get("stdout_path") or f"{job.name}.out",
+        errorpath=document.get("stderr_path") or f"{job.name}.err",
         envs=document.get("environment") or {},
         command=document.get("executable"),
         args=tuple(document.get("arguments") or ()),
@@ -86,6 +88,7 @@ def row(job: Job, user: str) -> JobRow:
         more={
             "site": job.site,
             "stage": job.state,
+            "expected_start": f"{job.starts_at:%Y-%m-%d %H:%M:%S}" if job.starts_at else "-",
             "waiting": reasons(job) or "-",
             "native_id": job.native_id or "-",
             "exit_code": "-" if job.exit_code is None else str(job.exit_code),
@@ -96,15 +99,18 @@ def row(job: Job, user: str) -> JobRow:
 
 
 def notes(jobs: Iterable[Job]) -> list[str]:
-    """The lines under the table: why jobs wait or soon will, and each login link once, on a line of its own."""
+    """The lines under the table: why jobs wait or soon will, or failed, and each login link once, on its own line."""
     said: list[str] = []
     links: dict[str, None] = {}
     ahead: dict[str, None] = {}
     for job in jobs:
         if job.is_final:
+            said += _why_failed(job)
             continue
         if job.waiting_for:
             said.append(f"{job.id} waits for {reasons(job)}")
+        if "start" in job.waiting_for:
+            said.append(f"{job.id} {_start_words(job)}")
         said += [f"{job.id} {order.command}: asked of {job.site}'s agent, not answered yet" for order in job.pending]
         if job.error:
             said.append(f"{job.id} {job.error.code}: {' '.join(job.error.detail.split())}")
@@ -123,6 +129,21 @@ def notes(jobs: Iterable[Job]) -> list[str]:
         said.append("sign in here, and the jobs go on by themselves:")
         said += links
     return said
+
+
+def _why_failed(job: Job) -> list[str]:
+    """Why a job failed. A listing knows no more than the code: the words come with a job that was asked for by id."""
+    if job.error is None or job.document is None:
+        return []
+    where = f" in {job.failed_stage}" if job.failed_stage else ""
+    return [f"{job.id} {job.state}{where}: {' '.join(job.error.detail.split())}"]
+
+
+def _start_words(job: Job) -> str:
+    """Why the inputs of a job that is in the queue already are not on their way yet."""
+    start = f"{job.starts_at:%Y-%m-%d %H:%M} UTC" if job.starts_at else "an unknown time"
+    sets_out = f"{job.stage_in_at:%Y-%m-%d %H:%M} UTC" if job.stage_in_at else "then"
+    return f"is held in the queue as {job.native_id}; its start is expected at {start}, its inputs move from {sets_out}"
 
 
 def _session_words(warning: JobWarning) -> str:

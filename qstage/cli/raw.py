@@ -50,6 +50,12 @@ class RawCommand(click.Command):
         return [CompletionItem(incomplete, type="file")]
 
 
+def taken(words: Sequence[str], flags: Sequence[Option]) -> tuple[list[str], frozenset[str]]:
+    """Take our own flags out of a command's words, wherever they stand: the words left, and which flags, by dests."""
+    names = {name: option.dest for option in flags if option.takes == "nothing" for name in option.names}
+    return [word for word in words if word not in names], frozenset(names[word] for word in words if word in names)
+
+
 def _spelled(option: Option) -> str:
     value = {"nothing": "", "text": " TEXT", "int": " NUMBER"}[option.takes]
     return ", ".join(option.names) + value

@@ -2,6 +2,7 @@
 
     <collection>:<path>[=<target>]                  an input
     <source>=<collection>:<path>[?<when>[,<when>]]  an output
+    eager | just_in_time                            when inputs set out
 
 A collection is an id or a name of the user's. A backslash takes the meaning from the next character, so that a
 path may hold ``=`` or ``?``. ``when``: on_success, on_error, on_cancel, always.
@@ -15,7 +16,8 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 WHEN = ("on_success", "on_error", "on_cancel", "always")
-DIRECTIVES = ("site", "stage-in", "stage-out", "tag", "cleanup")
+STAGING = ("eager", "just_in_time")
+DIRECTIVES = ("site", "stage-in", "stage-out", "staging", "tag", "cleanup")
 _EQUALS = re.compile(r"(?<!\\)(?:\\\\)*=")
 
 
@@ -44,6 +46,14 @@ def read_stage_out(text: str, collection: Callable[[str], str]) -> dict[str, Any
     if when is not None:
         item["when"] = when
     return item
+
+
+def read_staging(texts: Sequence[str]) -> str | None:
+    """Read when inputs set out: the last word counts; None where there is none."""
+    for text in texts:
+        if text not in STAGING:
+            raise BadStaging(f"staging {text!r} is not {' or '.join(STAGING)}")
+    return texts[-1] if texts else None
 
 
 def read_list(text: str, collection: Callable[[str], str]) -> list[dict[str, Any]]:

@@ -110,6 +110,10 @@ class Job:
     """When it began to run."""
     exited_at: datetime | None
     """When its process had ended; outputs may move for longer."""
+    starts_at: datetime | None
+    """The start that the scheduler expects of a job that it holds until its data is there."""
+    stage_in_at: datetime | None
+    """When inputs that come just in time set out, by what is known now; None when they have, or there is no telling."""
     resources: Mapping[str, Any]
     """``node_count`` and ``process_count`` as its document has them."""
     attributes: Mapping[str, Any]
@@ -332,6 +336,8 @@ def read_job(raw: Mapping[str, Any]) -> Job:
         tags=dict(raw.get("tags") or {}),
         started_at=read_time(raw.get("started_at")),
         exited_at=read_time(raw.get("exited_at")),
+        starts_at=read_time(raw.get("starts_at")),
+        stage_in_at=read_time(raw.get("stage_in_at")),
         resources=raw.get("resources") or document.get("resources") or {},
         attributes=raw.get("attributes") or document.get("attributes") or {},
         document=raw.get("document"),

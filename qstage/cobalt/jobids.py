@@ -13,17 +13,19 @@ from qstage.cobalt.errors import UsageError
 from qstage.cobalt.layout import table
 from qstage.cobalt.options import QDEL, QHOLD, QRLS
 from qstage.cobalt.usage import read_options, usage_text
-from qstage.cobalt.words import Given, Table, plain_int
+from qstage.cobalt.words import Given, Option, Table, plain_int
 
-_TABLES = {"qdel": Table(QDEL), "qhold": Table(QHOLD), "qrls": Table(QRLS)}
+_TABLES = {"qdel": QDEL, "qhold": QHOLD, "qrls": QRLS}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IdRequest:
-    """A command line of job ids: each once, ascending. ``dependencies`` is ``qrls --dependencies``."""
+    """A command line of job ids: each once, ascending. ``dependencies`` is ``qrls --dependencies``; ``added`` are
+    those of the added options that were given."""
 
     ids: tuple[int, ...]
     dependencies: bool = False
+    added: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,15 +45,19 @@ class Report:
     stderr: str = ""
 
 
-def parse_ids(command: str, argv: Sequence[str], *, prog: str | None = None) -> IdRequest:
-    """Read the command line of ``qdel``, ``qhold`` or ``qrls``. Raises UsageError."""
+def parse_ids(
+    command: str, argv: Sequence[str], *, added: tuple[Option, ...] = (), prog: str | None = None
+) -> IdRequest:
+    """Read the command line of ``qdel``, ``qhold`` or ``qrls``, with flags that Cobalt's has not. Raises UsageError."""
     flags: set[str] = set()
+    more: set[str] = set()
 
     def meet(given: Given) -> None:
-        flags.add(given.option.dest)
+        (more if given.added else flags).add(given.option.dest)
 
-    words = read_options(command, _TABLES[command], argv, meet, prog)
-    return IdRequest(ids=read_ids(command, words, prog), dependencies="dependencies" in flags)
+    words = read_options(command, Table(_TABLES[command], added), argv, meet, prog)
+    ids = read_ids(command, words, prog)
+    return IdRequest(ids=ids, dependencies="dependencies" in flags, added=frozenset(more))
 
 
 def read_ids(command: str, words: Sequence[str], prog: str | None = None) -> tuple[int, ...]:

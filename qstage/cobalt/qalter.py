@@ -5,9 +5,9 @@
     change = change_of(request, job)        for each job, in turn
     told(before, change)                    once the queue manager has taken it
 
-``added`` are options that Cobalt's qalter does not have; each sets the field that it is named for. Changing a job is
-done elsewhere. Its oddities are Cobalt's: a walltime that would fall below zero is complained of and
-then taken for an absolute one; a change of the project of a running job is refused without a word.
+``added`` are options that Cobalt's qalter does not have; one with a value sets the field that it is named for. Changing
+a job is done elsewhere. Its oddities are Cobalt's: a walltime that would fall below zero is complained of and then
+taken for an absolute one; a change of the project of a running job is refused without a word.
 """
 
 from __future__ import annotations
@@ -57,6 +57,8 @@ class Qalter:
     sign: str
     stdout: str
     stderr: str
+    added: frozenset[str] = frozenset()
+    """Those of the added flags that were given."""
 
     @property
     def defers(self) -> bool:
@@ -83,13 +85,16 @@ class _Altering(Reading):
 
     def meet(self, given: Given) -> None:
         super().meet(given)
-        if given.added and given.value is not None:
+        if given.added and given.value is None:
+            self.flagged.add(given.option.dest)
+        elif given.added:
             self.given.add(given.option.dest)
             self.more[given.option.dest] = str(given.value)
 
     def _forget(self) -> None:
         super()._forget()
         self.more: dict[str, str] = {}
+        self.flagged: set[str] = set()
 
     def _take_text(self, dest: str, value: str) -> None:
         if dest in ("errorpath", "outputpath"):
@@ -125,6 +130,7 @@ def parse_qalter(
         sign=reading.sign,
         stdout=reading.out,
         stderr=reading.err,
+        added=frozenset(reading.flagged),
     )
 
 

@@ -19,7 +19,7 @@ from qstage.cobalt.layout import human, table, vertical
 from qstage.cobalt.options import QSTAT
 from qstage.cobalt.rows import QUEUE_HEADER, JobRow, QueueRow, job_cells, queue_cells
 from qstage.cobalt.usage import read_options
-from qstage.cobalt.words import Given, Table, plain_int
+from qstage.cobalt.words import Given, Option, Table, plain_int
 
 
 def _columns(text: str) -> tuple[str, ...]:
@@ -51,20 +51,30 @@ class Qstat:
     reverse: bool = False
     sort: tuple[str, ...] | None = None
     user: str | None = None
+    added: frozenset[str] = frozenset()
+    """Those of the added options that were given, by their dests."""
 
 
-def parse_qstat(argv: Sequence[str], *, environ: Mapping[str, str], prog: str = "qstat") -> Qstat:
-    """Read a qstat command line; ``environ`` may hold (C)QSTAT_HEADER and (C)QSTAT_HEADER_FULL."""
+def parse_qstat(
+    argv: Sequence[str], *, environ: Mapping[str, str], added: tuple[Option, ...] = (), prog: str = "qstat"
+) -> Qstat:
+    """Read a qstat command line; ``environ`` may hold (C)QSTAT_HEADER and (C)QSTAT_HEADER_FULL.
+
+    ``added`` are flags that Cobalt's qstat does not have.
+    """
     texts: dict[str, str] = {}
     flags: set[str] = set()
+    more: set[str] = set()
 
     def meet(given: Given) -> None:
-        if given.value is None:
+        if given.added:
+            more.add(given.option.dest)
+        elif given.value is None:
             flags.add(given.option.dest)
         else:
             texts[given.option.dest] = str(given.value)
 
-    names = read_options("qstat", Table(QSTAT), argv, meet, prog)
+    names = read_options("qstat", Table(QSTAT, added), argv, meet, prog)
     return Qstat(
         header=_choose_header(flags, texts.get("header"), environ),
         names=names,
@@ -73,6 +83,7 @@ def parse_qstat(argv: Sequence[str], *, environ: Mapping[str, str], prog: str = 
         reverse="reverse" in flags,
         sort=tuple(texts["sort"].split(":")) if "sort" in texts else None,
         user=texts.get("user"),
+        added=frozenset(more),
     )
 
 

@@ -11,6 +11,9 @@ from loop_house import Now
 from emulators.clock import TurnedClock
 from emulators.globus import GlobusEmulator
 
+PATIENCE = 120.0
+"""Seconds that a busy machine may take to copy what is due."""
+
 
 @dataclass
 class SharedClock(Now):
@@ -29,7 +32,7 @@ class SharedClock(Now):
 
     def _come_to_rest(self, globus: GlobusEmulator) -> None:
         """Files are copied in real time, while this clock stands: let every task wait for it before it goes on."""
-        end = time.monotonic() + 30
+        end = time.monotonic() + PATIENCE
         while time.monotonic() < end:
             with globus.world.lock:
                 if all(run._waiting for run in globus.world.engine._runs.values()):

@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, get_args
 
 import pytest
+from core_examples import a_job, a_site
 
+from chalicelib.api import render
 from chalicelib.core.document import read_document
 from chalicelib.core.holds import Hold
+from chalicelib.core.job import State
+from chalicelib.core.orders import Order, Verb
 from chalicelib.core.sites import LEASE, SCHEDULERS, SILENCE, read_site
 from chalicelib.core.sync import read_sync
+from chalicelib.service.sync import Command, Synced
 from qstage.agent.loop import HALF_A_LEASE, SUBMIT_WINDOW
+from qstage.agent.rules import Held, Phase, altered, ordered
 from qstage.agent.runscript import NATIVE_ID
-from qstage.agent.wire import FoundOutput, Outcome, Report
+from qstage.agent.wire import Change, FoundOutput, Outcome, Report, read_command, read_lease
 from qstage.cli.app import run
 from qstage.cli.commands.site import SCHEDULERS as OFFERED
 
@@ -51,6 +58,33 @@ def test_every_report_the_agent_makes_is_one_the_service_reads() -> None:
     read = read_sync(body(*reports))
     assert [each.event for each in read.reports] == [each.event for each in reports]
     assert read.reports[-1].outcome == "lost"
+
+
+CHANGES: dict[str, Any] = {
+    "duration": 2700, "queue_name": "long", "account": "chem", "node_count": 4, "process_count": 8,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("verb", list(Verb))
+def test_an_order_that_the_service_gives_is_one_that_the_agent_reads_and_so_is_the_answer(verb: Verb) -> None:
+    terms = CHANGES if verb is Verb.ALTER else {}
+    job = replace(a_job(), state=State.QUEUED, epoch=1, native_id="7")
+    given = Command(job=job, word=verb, directory="/jobs/t/md-1001", order=Order(number=5, verb=verb, terms=terms))
+    answer = Synced(site=a_site(), answers=[], leases=[], commands=[given], next_seconds=2)
+    (raw,) = json.loads(json.dumps(render.synced(answer)))["commands"]
+    command = read_command(raw)
+    assert (command.command, command.order) == (verb, 5)
+    assert command.change == (Change(**CHANGES) if verb is Verb.ALTER else Change())
+    lease = read_lease(
+        {
+            "job": "u/1001", "id": 1001, "epoch": 1, "leased_until": "x", "owner": {"id": "u", "username": "ada"},
+            "tag": "k3j2", "name": "md", "directory": "/jobs/k3j2/md-1001", "executable": "run.sh",
+        }
+    )  # fmt: skip
+    held = Held(lease=lease, phase=Phase.QUEUED, native_id="7")
+    done = altered(held, command, command.change, 0.0) if verb is Verb.ALTER else ordered(held, command, 0.0)
+    (said,) = read_sync(body(*done.reports)).reports
+    assert (said.order, said.command, dict(said.terms)) == (5, verb, terms)
 
 
 @pytest.mark.parametrize("cleanup", [(), ("--cleanup",)])

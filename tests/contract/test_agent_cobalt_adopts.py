@@ -122,3 +122,38 @@ def test_a_site_that_did_not_agree_adopts_nothing(site: AdoptingSite) -> None:
     assert report["event"] == "refused"
     assert "cobalt.adopt" in report["detail"]
     assert site.state(native) == "user_hold"
+
+
+def found(site: AdoptingSite) -> tuple[str, str]:
+    """A job that the agent has found before its data is there: the service's word for it and Cobalt's."""
+    native = site.hold()
+    job = site.lease(1001, COUNTS, attributes=ADOPT, staged=False, held=True)
+    site.start()
+    until(lambda: "held_ahead" in site.service.events(job), "the agent has found it")
+    assert site.service.last(job)["native_id"] == native
+    assert site.state(native) == "user_hold"
+    return job, native
+
+
+def test_a_job_is_found_before_its_data_is_there_and_released_with_it(site: AdoptingSite) -> None:
+    job, native = found(site)
+    site.lease(1001, COUNTS, attributes=ADOPT, staged=True, held=True, epoch=2, native_id=native)
+    report = ends(site, job)
+    assert (report["outcome"], report["native_id"]) == ("ok", native)
+    assert (site.directory(1001) / "count").read_text() == "ran\n"
+
+
+def test_a_job_deleted_before_its_data_is_there_is_told_of(site: AdoptingSite) -> None:
+    job, native = found(site)
+    site.run("qdel", native)
+    report = ends(site, job)
+    assert report["event"] == "gone"
+    assert report["detail"].endswith("somebody deleted it")
+
+
+def test_a_job_released_before_its_data_is_there_runs_nothing_and_its_user_reads_why(site: AdoptingSite) -> None:
+    job, native = found(site)
+    site.run("qrls", native)
+    assert ends(site, job)["event"] == "gone"
+    assert "the data of job 1001 is not here yet: nothing runs" in (site.home / f"{native}.error").read_text()
+    assert not (site.directory(1001) / "count").exists()

@@ -30,6 +30,8 @@ class SlurmSite(Site):
     shortest = 60
     """Seconds: Slurm's walltimes are whole minutes."""
     native_variable = "SLURM_JOB_ID"
+    deletes: ClassVar[tuple[str, ...]] = ("scancel",)
+    releases: ClassVar[tuple[str, ...]] = ("scontrol", "release")
 
     def __init__(self, home: Path, service: Service, cluster: SlurmCluster) -> None:
         super().__init__(home, service, "slurm")
@@ -39,9 +41,19 @@ class SlurmSite(Site):
             self.config.read_text().replace('["debug"]', '["debug", "shut", "nosuch"]') + 'attributes = ["slurm.*"]\n'
         )
 
+    def close(self) -> None:
+        """End its agents, and what they left at the scheduler, which others use as well."""
+        super().close()
+        for native in self.cluster.command("squeue", "-h", "-o", "%i").decode().split():
+            self.cluster.command("scancel", native)
+
     def names(self) -> list[str]:
         """The scheduler's names of its live jobs."""
         return self.cluster.names()
+
+    def user_runs(self, command: tuple[str, ...], native: str) -> None:
+        """The user does something to a job by the scheduler's own command."""
+        self.cluster.command(*command, native)
 
     def is_held(self, number: int) -> bool:
         """Whether the scheduler keeps the job from starting by a hold."""
@@ -66,6 +78,8 @@ class CobaltSite(Site):
     unable_to_start: ClassVar[dict[str, Any]] = {"attributes": {"duration": 600, "queue_name": "shut"}}
     shortest = 300
     native_variable = "COBALT_JOBID"
+    deletes: ClassVar[tuple[str, ...]] = ("qdel",)
+    releases: ClassVar[tuple[str, ...]] = ("qrls",)
 
     def __init__(self, home: Path, service: Service, simulator: CobaltSimulator, clock: TurnedClock) -> None:
         super().__init__(home, service, "cobalt", f"{simulator.bin}:/usr/bin:/bin")
@@ -75,6 +89,12 @@ class CobaltSite(Site):
     def names(self) -> list[str]:
         """The scheduler's names of its live jobs."""
         return [line.split()[0] for line in self._qstat("JobName")]
+
+    def user_runs(self, command: tuple[str, ...], native: str) -> None:
+        """The user does something to a job by the scheduler's own command."""
+        program, *rest = command
+        subprocess.run([str(self.simulator.bin / program), *rest, native], capture_output=True, check=True)
+        self.simulator.wake()
 
     def is_held(self, number: int) -> bool:
         """Whether the scheduler keeps the job from starting by a hold of its user."""

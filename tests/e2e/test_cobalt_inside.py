@@ -194,17 +194,42 @@ def test_a_failing_script_is_told_as_such_and_its_results_still_move(node: Login
 
 
 def test_a_job_deleted_while_it_was_held_never_runs_and_is_told_of(node: LoginNode) -> None:
-    node.stack.stop_agent()
-    jobid, number = node.submit("qsub run.sh")
+    jobid, number = node.submit("qsub -h run.sh")
+    until(lambda: node.job(number).native_id == jobid or None, "the agent has found it")
     node.run(f"qdel {jobid}")
-    until(lambda: node.job(number).state == "staged" or None, "its inputs are there")
-    node.stack.start_agent()
-    until(lambda: any("job not there yet" in line for line in log(node)) or None, "the agent has looked")
+    job = finished(node.stack, number)
+    assert (job.state, job.failed_stage) == ("failed", "submit")
+    assert job.error is not None
+    assert "is not there any more: somebody deleted it" in job.error.detail
     assert not (node.home / "archive" / f"run-{number}").exists()
 
 
-def log(node: LoginNode) -> list[str]:
-    return node.stack.agent_log.read_text().splitlines()
+def test_a_job_whose_input_is_not_there_leaves_cobalts_queue(node: LoginNode) -> None:
+    node.script("misses.sh", SCRIPT.replace("lab:/=", "lab:/no/such/="))
+    jobid, number = node.submit("qsub misses.sh")
+    job = finished(node.stack, number)
+    assert (job.state, job.failed_stage) == ("failed", "stage_in")
+    until(lambda: node.run(f"qstat {jobid}").returncode == 1 or None, "the agent has taken Cobalt's job away")
+    assert "E" not in node.records(jobid), "it never ran"
+
+
+def test_a_job_cancelled_before_anything_moved_leaves_cobalts_queue(node: LoginNode) -> None:
+    node.stack.stop_agent()
+    jobid, number = node.submit("qsub run.sh")
+    node.run(f"qstage qdel {number}")
+    assert node.job(number).state != "canceled", "Cobalt has it still"
+    node.stack.start_agent()
+    assert finished(node.stack, number).state == "canceled"
+    assert node.run(f"qstat {jobid}").returncode == 1
+
+
+def test_a_job_may_wait_for_its_data_until_its_start_is_near(node: LoginNode) -> None:
+    node.script("late.sh", SCRIPT.replace("#QSTAGE stage-in", "#QSTAGE staging just_in_time\n#QSTAGE stage-in"))
+    jobid, number = node.submit("qsub late.sh")
+    job = finished(node.stack, number)
+    assert (job.state, job.native_id) == ("completed", jobid)
+    events = [entry.event for entry in story(node, number)]
+    assert events.index("held_ahead") < events.index("staging_due") < events.index("claimed")
 
 
 def test_a_job_cancelled_at_qstage_leaves_cobalts_queue(node: LoginNode) -> None:

@@ -19,7 +19,6 @@ from chalicelib.adapters.memory.jobs import MemoryDependants, MemoryJobs, Memory
 from chalicelib.adapters.memory.places import MemoryCollections, MemorySites
 from chalicelib.adapters.memory.rows import MemoryRows
 from chalicelib.adapters.memory_logins import MemoryLogins
-from chalicelib.core.altering import patch_of
 from chalicelib.core.consent import LoginReason
 from chalicelib.core.desk import Desk
 from chalicelib.core.errors import LoginNeeded
@@ -30,6 +29,7 @@ from chalicelib.core.job import Job, State
 from chalicelib.core.keys import JOBS, Caller, KeyKind, site_scope
 from chalicelib.core.lifecycle import faults_of
 from chalicelib.core.notices import Notice
+from chalicelib.core.orders import patch_of
 from chalicelib.core.sessions import NOBODY, Session
 from chalicelib.core.sites import Mount, Site
 from chalicelib.core.sync import SyncRequest, read_sync

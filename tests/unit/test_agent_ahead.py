@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
@@ -218,6 +219,38 @@ def test_a_job_released_by_hand_is_not_released_again_while_it_refuses(desk: Des
     desk.look()
     assert (desk.said(), desk.scheduler.free) == (["held_ahead"], set())
     assert "is not here yet" in desk.script()
+
+
+def test_a_job_that_left_the_queue_after_a_crash_at_its_release_has_its_grace_to_show_that_it_ran(desk: Desk) -> None:
+    desk.lease()
+    desk.look()
+    desk.lease(staged=True, epoch=2, native_id="5001")
+    desk.open("another")
+    desk.scheduler.names.clear()
+    desk.lease(staged=True, epoch=2, native_id="5001")
+    desk.look()
+    assert desk.said() == []
+    run = desk.home / "jobs/k/md-7/.qstage/run"
+    run.mkdir()
+    (run / "native_id").write_text("5001\n")
+    (run / "started").write_text("900\n")
+    desk.look(GRACE)
+    assert desk.said() == ["queued", "active"]
+
+
+def test_a_job_whose_directory_was_removed_is_found_by_its_name(desk: Desk) -> None:
+    desk.lease()
+    desk.look()
+    shutil.rmtree(desk.home / "jobs/k/md-7")
+    desk.open("another")
+    desk.lease(epoch=2)
+    desk.look()
+    assert (desk.said(), len(desk.scheduler.names)) == (["held_ahead"], 1), "it is found, and none is submitted"
+    desk.scheduler.names.clear()
+    desk.lease(staged=True, epoch=3, native_id="5001")
+    desk.look()
+    desk.look(GRACE)
+    assert desk.said() == ["held_ahead", "gone"]
 
 
 def test_a_cancel_ends_what_is_held(desk: Desk) -> None:

@@ -135,6 +135,14 @@ def test_a_scheduler_that_is_away_is_asked_again(desk: Desk) -> None:
     assert desk.said() == [("held", 5, "hold")]
 
 
+def test_a_cancel_that_was_about_an_earlier_lease_does_not_end_the_job_that_is_tried_again(desk: Desk) -> None:
+    desk.journal.put(Held(lease=read_lease({**LEASE, "epoch": 2, "attempt": 2}), phase=Phase.QUEUED, native_id="72"))
+    desk.obey("cancel", unless_ran=True)
+    assert desk.held.cancel_at is None
+    desk.obey("cancel", epoch=2)
+    assert desk.held.cancel_at == 1000.0
+
+
 @pytest.mark.parametrize("after", [False, True])
 def test_an_agent_killed_around_the_call_does_it_when_it_is_told_again(desk: Desk, after: bool) -> None:
     desk.scheduler.fault, desk.scheduler.after = Killed(), after

@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
+from qstage.agent.cobalt_answers import expected_starts
 from qstage.agent.rules import Presence
 from qstage.agent.schedulers import Queue, Rejected, SchedulerAway, WrongSite, open_scheduler
-from qstage.agent.slurm_answers import read_presence
+from qstage.agent.slurm_answers import read_presence, read_start
 from qstage.agent.wire import Change, read_lease
 
 
@@ -225,3 +226,14 @@ def test_a_pbs_job_is_altered_by_commands_of_its_own_and_its_nodes_are_not(login
 def test_a_scheduler_whose_commands_are_not_known_here_is_said_so(login: Login) -> None:
     with pytest.raises(Rejected, match="does not alter jobs of the scheduler lsf"):
         altering(login, "lsf", Change(duration=300))
+
+
+def test_slurms_word_on_a_start_is_read_and_anything_else_is_no_word() -> None:
+    said = "sbatch: Job 4 to start at 2026-11-28T16:29:56 using 2 processors on nodes vm in partition debug\n"
+    assert read_start(said) == 1795883396.0
+    assert read_start("allocation failure: Requested node configuration is not available") is None
+
+
+def test_cobalts_word_on_starts_is_read_job_by_job() -> None:
+    told = "JobID: 5\n    Est_Start_Time : 2026-11-28 16:29:56\n\nJobID: 6\n    Est_Start_Time : -\n"
+    assert expected_starts(told, {"5", "6", "7"}) == {"5": 1795883396.0, "6": None}

@@ -65,6 +65,19 @@ def test_qstat_shows_cobalts_table_by_one_call_why_a_job_waits_and_the_link_once
     assert "1001 waits for your login" in lines
 
 
+def test_qstat_says_until_when_a_held_job_waits_and_for_what(
+    service: responses.RequestsMock, capsys: pytest.CaptureFixture[str]
+) -> None:
+    times = {"starts_at": "2026-11-23T03:00:00Z", "stage_in_at": "2026-11-23T01:00:00Z"}
+    waiting = JOB | ASKED | times | {"state": "new", "waiting_for": ["start"], "native_id": "5001"}
+    service.get(f"{URL}/v1/jobs", json={"jobs": [waiting], "marker": None})
+    assert run(["qstat"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert "1001 waits for its turn in the queue" in lines
+    held = "1001 is held in the queue as 5001; its start is expected at 2026-11-23 03:00 UTC, "
+    assert held + "its inputs move from 2026-11-23 01:00 UTC" in lines
+
+
 def test_qstat_says_which_jobs_will_need_a_login_and_each_link_once(
     service: responses.RequestsMock, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -126,6 +139,43 @@ def test_qstat_asks_only_for_jobs_that_live(
     )
     assert run(["qstat", "--json"]) == 0
     assert json.loads(capsys.readouterr().out) == []
+
+
+def test_qstat_of_a_failed_job_says_why_and_a_listing_of_many_does_not(
+    service: responses.RequestsMock, capsys: pytest.CaptureFixture[str]
+) -> None:
+    failed = JOB | {"state": "failed", "failed_stage": "submit", "error": {"code": "rejected", "detail": "no\nqueue x"}}
+    service.get(f"{URL}/v1/jobs/1001", json=failed | {"document": DOCUMENT})
+    assert run(["qstat", "1001"]) == 0
+    assert capsys.readouterr().out.splitlines()[-1] == "1001 failed in submit: no queue x"
+    service.get(f"{URL}/v1/jobs", json={"jobs": [failed], "marker": None})
+    assert run(["qstat", "--all"]) == 0
+    assert len(capsys.readouterr().out.splitlines()) == 3
+
+
+def test_what_the_document_leaves_out_is_shown_as_it_is_at_the_site(
+    service: responses.RequestsMock, capsys: pytest.CaptureFixture[str]
+) -> None:
+    service.get(f"{URL}/v1/jobs/1001", json=JOB | {"document": DOCUMENT, "resources": {"node_count": 3}})
+    assert run(["qstat", "-l", "--header", "JobID:Procs:OutputPath:ErrorPath", "1001"]) == 0
+    words = [line.partition(":")[2].strip() for line in capsys.readouterr().out.splitlines()[1:4]]
+    assert words == ["3", f"{JOB['name']}.out", f"{JOB['name']}.err"]
+
+
+@pytest.mark.parametrize("command", ["qstat", "qdel", "qhold", "qrls", "qalter"])
+def test_our_own_options_are_in_the_help_of_cobalts_commands(capsys: pytest.CaptureFixture[str], command: str) -> None:
+    assert run([command, "--help"]) == 0
+    assert "--json" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("words", [["--json", "1001"], ["1001", "--json"], ["--js", "1001"]])
+def test_json_of_a_hold_is_asked_for_anywhere_on_the_line(
+    service: responses.RequestsMock, capsys: pytest.CaptureFixture[str], words: list[str]
+) -> None:
+    service.get(f"{URL}/v1/jobs/1001", json=JOB)
+    service.post(f"{URL}/v1/jobs/1001/hold", json=JOB | {"hold": True})
+    assert run(["qhold", *words]) == 0
+    assert [job["hold"] for job in json.loads(capsys.readouterr().out)] == [True]
 
 
 def test_qstat_of_unknown_ids_alone_is_silent_with_status_1(

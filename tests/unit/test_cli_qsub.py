@@ -257,3 +257,21 @@ def test_any_path_can_be_written_with_backslashes(path: str, target: str) -> Non
 def test_a_list_with_a_bad_line_is_refused_whole() -> None:
     with pytest.raises(BadStaging):
         read_list("lab:/a\nlab\n", lambda _: LAB)
+
+
+@pytest.mark.parametrize("words", [("--staging", "just_in_time"), ("--staging=just_in_time",)])
+def test_staging_just_in_time_is_said_on_the_line(capsys: pytest.CaptureFixture[str], words: tuple[str, ...]) -> None:
+    assert Typed(capsys, "-n", "1", "-t", "10", *words, "run.sh").document["staging"] == "just_in_time"
+    assert "staging" not in Typed(capsys, "-n", "1", "-t", "10", "run.sh").document
+
+
+def test_staging_is_said_in_the_script_and_the_line_wins(machine: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_script(machine / "late.sh", "#!/bin/bash\n#COBALT -n 1 -t 10\n#QSTAGE staging just_in_time\ntrue\n")
+    assert Typed(capsys, "late.sh").document["staging"] == "just_in_time"
+    assert Typed(capsys, "--staging", "eager", "late.sh").document["staging"] == "eager"
+
+
+def test_another_word_for_staging_is_refused_with_those_there_are(capsys: pytest.CaptureFixture[str]) -> None:
+    typed = Typed(capsys, "-n", "1", "-t", "10", "--staging", "lazy", "run.sh")
+    assert (typed.status, typed.out) == (1, "")
+    assert "staging 'lazy' is not eager or just_in_time" in typed.err

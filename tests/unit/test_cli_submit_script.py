@@ -222,3 +222,12 @@ def test_a_file_without_an_interpreter_and_a_document_with_options_are_refused(
     (machine / "job.json").write_text('{"site": "theta"}')
     assert run(["submit", "--site", "x", "job.json"]) == 1
     assert "what it says is in it" in capsys.readouterr().err
+
+
+def test_staging_just_in_time_is_said_on_the_line_or_in_the_script(capsys: pytest.CaptureFixture[str]) -> None:
+    script = "#!/bin/bash\n#SBATCH -t 10\n{}true\n"
+    own = script.format("#QSTAGE staging just_in_time\n")
+    assert Typed(capsys, own).document["staging"] == "just_in_time"
+    line = Typed(capsys, script.format(""), before=("--staging", "just_in_time"))
+    assert line.document["staging"] == "just_in_time"
+    assert Typed(capsys, own, before=("--staging", "eager")).document["staging"] == "eager"

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from emulators.cobalt.filters import _text
+from emulators.cobalt.filters import field_text
 from qstage.agent import rules
 from qstage.agent.rules import Act, Held, Phase, RunMarker, Seen
 from qstage.agent.wire import Lease, read_lease
@@ -43,7 +43,7 @@ def test_a_job_is_read_as_qsub_wrote_it() -> None:
 
 @given(st.lists(st.text(st.characters(codec="utf-8", exclude_characters="\0")), min_size=2, max_size=5))
 def test_arguments_come_through_cobalts_joining_unharmed(args: list[str]) -> None:
-    assert read_job(FIELDS | {"args": _text(args)}).args == tuple(args)
+    assert read_job(FIELDS | {"args": field_text(args)}).args == tuple(args)
 
 
 @pytest.mark.parametrize(
@@ -84,7 +84,7 @@ def test_the_answer_holds_the_job_names_it_for_the_agent_and_runs_the_agents_scr
 def test_a_job_that_was_only_found_is_still_to_be_released() -> None:
     held = Held(lease=lease(), phase=Phase.SUBMITTING)
     step = rules.advance(held, Seen(now=0.0, found="5001"), grace=1.0)
-    assert (step.act, step.held.phase) == (Act.SUBMIT, Phase.SUBMITTING)
+    assert (step.act, step.held.phase) == (Act.RELEASE, Phase.SUBMITTING)
 
 
 def test_a_job_that_ran_was_released_whoever_did_it() -> None:

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from chalicelib.core.altering import altered
 from chalicelib.core.deadlines import timed_stage
 from chalicelib.core.document import Document
+from chalicelib.core.due import due
 from chalicelib.core.events import (
     Active,
     Altered,
@@ -59,7 +60,7 @@ from chalicelib.core.job import FINAL, Ahead, Job, Leg, LegStatus, Outcome, Stag
 from chalicelib.core.lifecycle import LONGEST_TRAIL, PAST, TABLE, IllegalTransition, allows, faults_of, transition
 from chalicelib.core.orders import Verb
 from chalicelib.core.outputs import Found, legs_at_exit
-from chalicelib.core.progress import abandoned_by, due, plannable, rests, stage_of, waits_for_start, waits_to_try
+from chalicelib.core.progress import abandoned_by, plannable, rests, stage_of, waits_for_start, waits_to_try
 from chalicelib.core.retrying import try_by_hand
 from chalicelib.core.site_queue import Kind, site_due
 
@@ -163,7 +164,8 @@ class Life:
         assert TABLE[before.state][type(event)] is after.state
         assert allows(before.state, type(event))
         assert (after.ref, after.owner) == (before.ref, before.owner)
-        assert after.revision == before.revision + isinstance(event, Altered)
+        altered_there = isinstance(event, AlteredThere | OrderRefused) and event.change is not None
+        assert after.revision == before.revision + (isinstance(event, Altered) or altered_there)
         assert after.epoch >= before.epoch
 
     def grow(self, age: int) -> None:

@@ -8,6 +8,7 @@ import pytest
 from core_examples import ADA, MINUTE, NOON, a_document, a_job, an_input
 
 from chalicelib.core import lifecycle
+from chalicelib.core.due import due
 from chalicelib.core.events import (
     Active,
     Canceled,
@@ -33,7 +34,7 @@ from chalicelib.core.events import (
 from chalicelib.core.ids import BatchId, JobNumber, JobRef, TaskId
 from chalicelib.core.job import FINAL, Job, Leg, LegStatus, Outcome, Stage, State
 from chalicelib.core.lifecycle import LONGEST_TRAIL, PAST, TABLE, IllegalTransition, transition
-from chalicelib.core.progress import abandoned_by, due, plannable
+from chalicelib.core.progress import abandoned_by, plannable
 
 
 def played(*events: Event, job: Job | None = None) -> Job:

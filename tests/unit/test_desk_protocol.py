@@ -16,11 +16,12 @@ from loop_actors import Stage as Theatre
 from loop_house import ADA, ARCHIVE, LAB, LIFE, OTHER, House, a_document
 from transfer_twin import Mishap
 
+from chalicelib.core.due import due
 from chalicelib.core.errors import CallerError, FarSide
 from chalicelib.core.ids import JobNumber
 from chalicelib.core.job import Job, Stage
 from chalicelib.core.ports.jobs import Wanted
-from chalicelib.core.progress import abandoned_by, due, plannable, stage_of
+from chalicelib.core.progress import abandoned_by, plannable, stage_of
 
 API_LIFE = timedelta(seconds=29)
 MOST_POSTS = 5

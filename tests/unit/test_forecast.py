@@ -71,6 +71,10 @@ def recent(collection: CollectionId, age: timedelta, **more: object) -> Collecti
         (a_job(), HOUR + DAY + 2 * HOUR + HOUR),
         (a_job(legs=()), DAY + 2 * HOUR + HOUR),
         (a_job(State.STAGED, legs=(DONE,)), DAY + 2 * HOUR + HOUR),
+        (replace(a_job(), awaits_start=True), DAY + 2 * HOUR + HOUR),
+        (replace(a_job(), awaits_start=True, starts_at=NOW + 3 * DAY), 3 * DAY + 2 * HOUR + HOUR),
+        (replace(a_job(), starts_at=NOW + 3 * DAY), 3 * DAY + 2 * HOUR + HOUR),
+        (replace(a_job(), starts_at=NOW - DAY), HOUR + 2 * HOUR + HOUR),
         (a_job(State.QUEUED, at=NOW - 6 * HOUR), 18 * HOUR + 2 * HOUR + HOUR),
         (a_job(State.QUEUED, at=NOW - 18 * HOUR), 18 * HOUR + 2 * HOUR + HOUR),
         (a_job(State.QUEUED, at=NOW - 9 * DAY), DAY + 2 * HOUR + HOUR),
@@ -242,3 +246,11 @@ def test_a_longer_queue_never_hides_a_warning(
     longer = replace(expected, queue_wait=expected.queue_wait + more)
     if outlook(job, HOME, known, signed_in(ago), expected, NOW).until is not None:
         assert outlook(job, HOME, known, signed_in(ago), longer, NOW).until is not None
+
+
+def test_inputs_that_come_just_in_time_need_the_login_until_the_job_starts() -> None:
+    job = replace(a_job(), awaits_start=True, starts_at=NOW + 3 * DAY)
+    found = course(job, EXPECTED, NOW)
+    assert found is not None
+    assert found.inputs_until == NOW + 3 * DAY
+    assert needs(job, HOME, found)[LAB] == NOW + 3 * DAY

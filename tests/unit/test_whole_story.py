@@ -19,7 +19,7 @@ Told = tuple[Job, list[Tale]]
 def lived() -> Told:
     """A job that was altered, tried twice and failed, and the words of that."""
     house = House()
-    (number,) = house.post(a_document(retry={"attempts": 2, "delay": 0}, source=None, deadlines={"queue": 86400}))
+    (number,) = house.post(a_document(retry={"attempts": 2, "delay": 0}, deadlines={"queue": 86400}))
     house.agent.ends[number] = {"outcome": "error", "exit_code": 3}
     house.live_on()
     job = house.job(number)
@@ -38,6 +38,11 @@ def exits(job: Job) -> list[int]:
     return [place for place, mark in enumerate(job.trail) if mark.code == "exited"]
 
 
+def _with_again(job: Job, code: str) -> Job:
+    mark = next(mark for mark in job.trail if mark.code == code)
+    return replace(job, trail=(*job.trail, mark))
+
+
 BREAKS: dict[str, Callable[[Job, list[Tale]], Told]] = {
     "does not begin": lambda job, tales: (replace(job, trail=job.trail[1:]), tales),
     "it ends at": lambda job, tales: (replace(job, trail=job.trail[:-1]), tales),
@@ -45,6 +50,8 @@ BREAKS: dict[str, Callable[[Job, list[Tale]], Told]] = {
     "time goes backward": lambda job, tales: (trail(job, 1, at=job.trail[0].at - timedelta(seconds=1)), tales),
     "leads from": lambda job, tales: (trail(job, exits(job)[0], state=State.QUEUED), tales),
     "exited has no words": lambda job, tales: (job, tales[:-1]),
+    "is settled 2 times": lambda job, tales: (_with_again(job, "settled"), tales),
+    "2 tries have 3 ends": lambda job, tales: (_with_again(job, "exited"), tales),
     "of 3 tries": lambda job, tales: (replace(job, attempt=3), tales),
 }
 

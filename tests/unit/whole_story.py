@@ -1,12 +1,13 @@
 """Whether a job's story is whole: what ``GET /v1/jobs/{n}/story`` is made of, judged by the table alone.
 
 The trail must be a walk that ``core.lifecycle.TABLE`` allows, from the submission to where the job stands, each
-version once, no time before the one before it; each try must be in it; and what the story points to must have its
-words. It looks at what is stored, and at nothing that the loop remembers.
+version once, no time before the one before it; each try must be in it, and no task or run end twice; and what the
+story points to must have its words. It looks at what is stored, and at nothing that the loop remembers.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise
 
@@ -25,7 +26,7 @@ CAUSES = TOLD | {"settled", "rejected", "cancel_refused"}
 def story_faults(job: Job, tales: Iterable[Tale]) -> list[str]:
     """What is missing from a job's story, or cannot have been so."""
     words = {(tale.version, tale.code) for tale in tales if tale.detail}
-    found = [*_gaps(job), *_illegal(job.trail), *_untold(job, words), *_tries(job)]
+    found = [*_gaps(job), *_illegal(job.trail), *_untold(job, words), *_tries(job), *_twice(job)]
     return [f"the story of {job.ref.number}: {fault}" for fault in found]
 
 
@@ -74,6 +75,14 @@ def _tries(job: Job) -> list[str]:
     return (
         [] if numbers == wanted or len(job.trail) == LONGEST_TRAIL else [f"of {job.attempt} tries it tells {numbers}"]
     )
+
+
+def _twice(job: Job) -> list[str]:
+    """A Globus task settles a job's items once, and one run of a try ends once."""
+    tasks = Counter(mark.note for mark in job.trail if mark.code == "settled" and mark.note)
+    ends = sum(mark.code == "exited" for mark in job.trail)
+    found = [f"task {task} is settled {times} times" for task, times in tasks.items() if times > 1]
+    return found if ends <= job.attempt else [*found, f"{job.attempt} tries have {ends} ends"]
 
 
 def _retries(kind: type[Event]) -> frozenset[str]:

@@ -59,7 +59,7 @@ class MemoryJobs:
                 if document is not None:
                     self._rows.documents[(job.ref, job.revision)] = json.dumps(dict(document))
                 for tale in tales:
-                    self._rows.tales[(job.ref, tale.version)] = json.dumps([tale.code, dict(tale.detail)])
+                    self._rows.tales[job.ref][tale.version] = json.dumps([tale.code, dict(tale.detail)])
                 expires = job.updated_at + self._retention if job.state.final else None
                 self._rows.put_job(JobRow(job, expires))
                 if fact is not None:
@@ -81,15 +81,14 @@ class MemoryJobs:
 
     def tales(self, ref: JobRef) -> Sequence[Tale]:
         with self._rows.lock:
-            versions = sorted(version for of, version in self._rows.tales if of == ref)
-            return tuple(self._tale(ref, version) for version in versions)
+            return tuple(self._tale(ref, version) for version in sorted(self._rows.tales[ref]))
 
     def tale(self, ref: JobRef, version: int) -> Tale | None:
         with self._rows.lock:
-            return self._tale(ref, version) if (ref, version) in self._rows.tales else None
+            return self._tale(ref, version) if version in self._rows.tales[ref] else None
 
     def _tale(self, ref: JobRef, version: int) -> Tale:
-        code, detail = json.loads(self._rows.tales[(ref, version)])
+        code, detail = json.loads(self._rows.tales[ref][version])
         return Tale(version=version, detail=detail, code=code)
 
     def _alive(self, row: JobRow) -> Job | None:

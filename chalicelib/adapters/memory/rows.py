@@ -7,7 +7,7 @@ conditions hold, so that all of a write takes place or none of it.
 from __future__ import annotations
 
 import threading
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import Hashable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -67,7 +67,7 @@ class MemoryRows:
         self.lock = threading.RLock()
         self.jobs: dict[JobRef, JobRow] = {}
         self.documents: dict[tuple[JobRef, int], str] = {}
-        self.tales: dict[tuple[JobRef, int], str] = {}
+        self.tales: dict[JobRef, dict[int, str]] = defaultdict(dict)
         self.desks: dict[UserId, Desk] = {}
         self.inbox: dict[tuple[UserId, str], InboxItem] = {}
         self.batches: dict[tuple[UserId, BatchId], Batch] = {}

@@ -11,10 +11,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime
 
+from chalicelib.core.due import due
 from chalicelib.core.events import HeldAhead, Leased, StagingDue
 from chalicelib.core.ids import JobNumber
 from chalicelib.core.just_in_time import begin_at, usual_time, ways_in
-from chalicelib.core.progress import due, waits_for_start
+from chalicelib.core.progress import waits_for_start
 from chalicelib.core.sites import LEASE
 from emulators.cobalt.estimates import Estimate
 from emulators.cobalt.replay.machine import Machine

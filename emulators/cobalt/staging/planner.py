@@ -24,6 +24,7 @@ from chalicelib.core.company import joined, waits_until
 from chalicelib.core.desk import SKEW, LiveBatch, Plan, Route
 from chalicelib.core.document import Document
 from chalicelib.core.drafting import Draft, draft, long_slots, tells_rate
+from chalicelib.core.due import due
 from chalicelib.core.events import Event, Leased, LegsClaimed, LegsSettled
 from chalicelib.core.ids import (
     FIRST_NUMBER,
@@ -38,7 +39,7 @@ from chalicelib.core.job import Job, Stage, State
 from chalicelib.core.lifecycle import transition
 from chalicelib.core.polling import is_due, next_look
 from chalicelib.core.posting import first_status
-from chalicelib.core.progress import due, plannable, stage_of
+from chalicelib.core.progress import plannable, stage_of
 from chalicelib.core.settling import Aboard, settle_success
 from chalicelib.core.sites import LEASE
 from emulators.cobalt.replay.machine import Machine

@@ -18,7 +18,7 @@ import click
 
 from qstage.cli import show
 from qstage.cli.document import Unmapped, inside
-from qstage.cli.raw import RawCommand
+from qstage.cli.raw import RawCommand, taken
 from qstage.cli.session import connect
 from qstage.cli.trouble import Refused
 from qstage.client import Client, Conflict, Job, NotFound
@@ -46,12 +46,12 @@ _NO_MEANING = {
 def qalter(words: tuple[str, ...]) -> int:
     """Change jobs that have not begun to run, by Cobalt's options."""
     try:
-        plain = [word for word in words if word != "--json"]
-        asked = parse_qalter(plain, user=getpass.getuser(), added=(QUEUE,), prog="qstage qalter")
+        plain, own = taken(words, OWN_OPTIONS)
+        asked = parse_qalter(plain, user=getpass.getuser(), added=OWN_OPTIONS, prog="qstage qalter")
         for dest, why in _NO_MEANING.items():
             if dest in asked.given:
                 raise Refused(why)
-        return _alter(connect(), asked, as_json="--json" in words)
+        return _alter(connect(), asked, as_json="json" in own | asked.added)
     except UsageError as end:
         click.echo(end.stdout, nl=False)
         click.echo(end.stderr, nl=False, err=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from qstage.cli import show
-from qstage.cli.raw import RawCommand
+from qstage.cli.raw import RawCommand, taken
 from qstage.cli.session import connect, username
 from qstage.cli.settings import load
 from qstage.client.errors import NotFound
@@ -20,9 +20,9 @@ OWN_OPTIONS = (Option(dest="json", names=("--json",), takes="nothing", help="pri
 @click.command(cls=RawCommand, tables=(QDEL, OWN_OPTIONS))
 def qdel(words: tuple[str, ...]) -> int:
     """Cancel jobs."""
-    as_json = "--json" in words
+    plain, own = taken(words, OWN_OPTIONS)
     try:
-        asked = parse_ids("qdel", [word for word in words if word != "--json"], prog="qstage qdel")
+        asked = parse_ids("qdel", plain, added=OWN_OPTIONS, prog="qstage qdel")
     except UsageError as end:
         click.echo(end.stdout, nl=False)
         click.echo(end.stderr, nl=False, err=True)
@@ -40,7 +40,7 @@ def qdel(words: tuple[str, ...]) -> int:
             click.echo(f"qstage: job {one} has ended already ({job.state})", err=True)
             continue
         deleted.append(one)
-    if as_json:
+    if "json" in own | asked.added:
         show.json_out(raw)
         return 0
     user = username(settings, client) if deleted else ""

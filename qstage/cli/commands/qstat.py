@@ -12,7 +12,7 @@ from collections.abc import Iterable
 import click
 
 from qstage.cli import show
-from qstage.cli.raw import RawCommand
+from qstage.cli.raw import RawCommand, taken
 from qstage.cli.session import connect, username
 from qstage.cli.settings import load
 from qstage.client import Client, Job, NotFound
@@ -26,15 +26,15 @@ OWN_OPTIONS = (
     Option(dest="all", names=("--all",), takes="nothing", help="show jobs that have ended, too"),
     Option(dest="json", names=("--json",), takes="nothing", help="print what the service said"),
 )
-OWN = frozenset(name for option in OWN_OPTIONS for name in option.names)
 
 
 @click.command(cls=RawCommand, tables=(QSTAT, OWN_OPTIONS))
 def qstat(words: tuple[str, ...]) -> int:
     """Show jobs, in Cobalt's layout."""
-    own = OWN.intersection(words)
+    plain, own = taken(words, OWN_OPTIONS)
     try:
-        request = parse_qstat([word for word in words if word not in OWN], environ=os.environ, prog="qstage qstat")
+        request = parse_qstat(plain, environ=os.environ, added=OWN_OPTIONS, prog="qstage qstat")
+        own |= request.added
         ids = _ids(request)
     except UsageError as end:
         click.echo(end.stdout, nl=False)
@@ -42,10 +42,10 @@ def qstat(words: tuple[str, ...]) -> int:
         return end.exit_code
     settings = load()
     client = connect(settings)
-    jobs = _named(client, ids) if ids else list(_listed(client, ended="--all" in own))
+    jobs = _named(client, ids) if ids else list(_listed(client, ended="all" in own))
     if ids and not jobs:
         return 1  # as Cobalt: unknown ids alone are answered by silence
-    if "--json" in own:
+    if "json" in own:
         show.json_out([job.raw for job in jobs])
         return 0
     _print(client, jobs, request, username(settings, client) if jobs else "")

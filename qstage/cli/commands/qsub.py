@@ -43,6 +43,12 @@ OPTIONS = (
         help="output: <source>=<collection>:<path>[?when]; repeatable",
     ),
     Option(dest="from_list", names=("--from-list",), takes="text", help="file of inputs, one a line"),
+    Option(
+        dest="staging",
+        names=("--staging",),
+        takes="text",
+        help="eager: inputs move at once; just_in_time: the job is queued held, and they move when its start is near",
+    ),
     Option(dest="tag", names=("--tag",), takes="text", help="<name>=<value>; repeatable"),
     Option(
         dest="cleanup",

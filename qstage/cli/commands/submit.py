@@ -19,6 +19,7 @@ _OWN = (
     ("stage-in", "--stage-in", "COLLECTION:PATH[=TARGET]", "Input."),
     ("stage-out", "--stage-out", "SOURCE=COLLECTION:PATH[?WHEN]", "Output."),
     ("from-list", "--from-list", "FILE", "File of inputs, one a line."),
+    ("staging", "--staging", "WHEN", "When inputs move: eager, or just_in_time for the job's start."),
     ("tag", "--tag", "NAME=VALUE", "Tag."),
 )
 

@@ -112,6 +112,7 @@ def script_document(wanted: Wanted, extras: Extras, script: Script, arguments: t
         "tags": extras.tags,
         "hold": wanted.hold,
         "cleanup": extras.cleanup,
+        "staging": extras.staging,
         "notify": {"email": wanted.email} if wanted.email else None,
         "depends_on": wanted.depends_on,
     }

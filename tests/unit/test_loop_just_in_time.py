@@ -1,0 +1,244 @@
+"""Jobs that the scheduler holds before their data is there: how they get there, when data moves, how they end."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from loop_house import ADA, LAB, SCRATCH, START, THETA, House, a_document
+
+from chalicelib.api import render
+from chalicelib.core.errors import Conflict, Invalid
+from chalicelib.core.ids import JobNumber
+from chalicelib.core.job import Ahead, Stage, State
+
+FILED = {"attributes": {"custom_attributes": {"cobalt.adopt": "held"}}}
+HOUR = timedelta(hours=1)
+
+
+def late(**fields: Any) -> dict[str, Any]:
+    return a_document(staging="just_in_time", **fields)
+
+
+def minute(house: House, times: int = 1, *, agent: bool = True) -> None:
+    for _ in range(times):
+        house.clock.turn(minutes=1)
+        house.by_sweep_alone()
+        if agent:
+            house.agent.work(1)
+
+
+def held(house: House, starts_in: timedelta | None = None, **fields: Any) -> None:
+    """Job 1001 is at the scheduler, and its start expected after so long."""
+    house.agent.starts_at = None if starts_in is None else START + starts_in
+    house.post(late(**fields))
+    minute(house, 3)
+    assert house.job(1001).ahead is Ahead.HELD
+
+
+def codes(house: House, number: int = 1001) -> list[str]:
+    return [mark.code for mark in house.job(number).trail]
+
+
+def shown(house: House) -> dict[str, Any]:
+    seen = house.manage.show(ADA, JobNumber(1001))
+    return render.job(seen, "https://qstage.test", None, house.clock.now())
+
+
+def test_an_eager_job_is_written_no_more_often_than_before() -> None:
+    house = House()
+    house.post(a_document())
+    house.live_on()
+    run = ["leased", "queued", "active", "exited", "claimed", "settled", "completed"]
+    assert codes(house) == ["submitted", "claimed", "settled", "staged_in", *run]
+
+
+def test_inputs_wait_until_the_start_is_as_near_as_they_may_take() -> None:
+    house = House()
+    held(house, 10 * HOUR)
+    assert shown(house)["waiting_for"] == ["start"]
+    assert shown(house)["native_id"] == "71001"
+    assert shown(house)["starts_at"] == "2026-11-23T03:00:00Z"
+    assert shown(house)["stage_in_at"] == "2026-11-23T01:00:00Z", "an unseen way may take an hour, and as much again"
+    assert house.desk().wake_at == START + 8 * HOUR, "the desk sleeps until then"
+    house.clock.at = START + 8 * HOUR - timedelta(minutes=2)
+    minute(house)
+    assert house.job(1001).state is State.NEW
+    minute(house, 2)
+    assert house.job(1001).state in (State.STAGE_IN, State.STAGED)
+    house.live_on()
+    assert house.job(1001).state is State.COMPLETED
+    assert not house.agent.waits
+
+
+def test_a_way_that_is_known_to_be_short_lets_them_wait_for_longer() -> None:
+    house = House()
+    house.post(a_document())
+    house.live_on()
+    house.agent.starts_at = house.clock.now() + 10 * HOUR
+    house.post(late())
+    minute(house, 3)
+    job = house.job(1002)
+    assert job.starts_at is not None
+    assert house.desk().wake_at == job.starts_at - timedelta(minutes=5) - house.globus.takes
+
+
+def test_without_an_estimate_they_set_out_at_once() -> None:
+    house = House()
+    house.post(late())
+    minute(house, 4)
+    assert codes(house)[:6] == ["submitted", "offered", "leased", "held_ahead", "staging_due", "claimed"]
+
+
+def test_a_new_estimate_moves_their_time() -> None:
+    house = House()
+    held(house, 10 * HOUR)
+    report = {"job": str(house.job(1001).ref), "epoch": 1, "event": "held_ahead", "native_id": "71001"}
+    house.agent.call({**report, "starts_at": (START + 2 * HOUR).isoformat()}, holds=True)
+    minute(house)
+    assert house.job(1001).state is State.STAGE_IN
+
+
+def test_a_row_whose_post_may_never_be_committed_is_leased_to_nobody() -> None:
+    house = House()
+    house.post(late())
+    assert house.job(1001).posted is not None
+    assert house.agent.call(holds=True).leases == []
+    minute(house, agent=False)
+    assert codes(house) == ["submitted", "offered"]
+    (lease,) = house.agent.call(holds=True).leases
+    assert lease.job.state is State.NEW
+
+
+def test_an_agent_that_cannot_hold_is_given_what_is_staged_and_no_more() -> None:
+    house = House()
+    house.post(late(), late(), a_document(source=None))
+    minute(house, agent=False)
+    house.agent.take = 1
+    (lease,) = house.agent.call().leases
+    assert lease.job.ref.number == 1003
+
+
+@pytest.mark.parametrize("fields", [{"hold": True}, {"depends_on": [1001]}])
+def test_a_hold_or_another_job_keeps_it_from_the_scheduler(fields: dict[str, Any]) -> None:
+    house = House()
+    house.post(a_document(source=None, hold=True))
+    house.post(late(**fields))
+    minute(house, 3)
+    assert (house.job(1002).epoch, house.job(1002).ahead) == (0, Ahead.WANTED)
+
+
+def test_what_a_filter_left_is_found_whatever_it_waits_for() -> None:
+    house = House()
+    house.post(a_document(hold="staging", **FILED))
+    minute(house, 3)
+    assert house.job(1001).ahead is Ahead.HELD
+    house.manage.cancel(ADA, JobNumber(1001))
+    minute(house, 4)
+    assert (house.job(1001).state, house.agent.waits) == (State.CANCELED, {})
+
+
+def test_a_failure_is_told_at_once_and_the_removal_commanded_until_it_is_answered() -> None:
+    house = House()
+    house.post(late(source="/nowhere/"))
+    minute(house, 3)
+    minute(house, 4, agent=False)
+    assert (house.job(1001).state, house.job(1001).failed_stage) == (State.FAILED, Stage.STAGE_IN)
+    assert [command.word for command in house.agent.call(holds=True).commands] == ["cancel"]
+    with pytest.raises(Conflict) as refused:
+        house.manage.retry(ADA, JobNumber(1001))
+    assert refused.value.code == "removal-open"
+    house.agent.work(3)
+    assert house.agent.waits == {}
+    assert house.agent.call(holds=True).commands == []
+    house.globus.put(LAB, "/nowhere/a")
+    house.manage.retry(ADA, JobNumber(1001))
+    house.live_on()
+    assert house.job(1001).state is State.COMPLETED, "by hand it is tried again, its data first"
+    assert codes(house).count("held_ahead") == 1
+
+
+def test_a_cancel_is_canceled_only_when_the_site_says_that_nothing_is_left() -> None:
+    house = House()
+    held(house, 10 * HOUR)
+    house.manage.cancel(ADA, JobNumber(1001))
+    minute(house, 5, agent=False)
+    assert house.job(1001).state is State.NEW
+    minute(house, 3)
+    assert (house.job(1001).state, house.agent.waits) == (State.CANCELED, {})
+
+
+def test_a_cancel_before_any_site_had_it_is_carried_out_at_once() -> None:
+    house = House()
+    house.post(late())
+    minute(house, agent=False)
+    house.manage.cancel(ADA, JobNumber(1001))
+    minute(house, agent=False)
+    assert house.job(1001).state is State.CANCELED
+
+
+def test_one_deleted_at_the_scheduler_fails_and_its_data_is_called_back() -> None:
+    house = House()
+    house.globus.takes = 5 * HOUR
+    held(house)
+    minute(house, 2)
+    assert house.job(1001).state is State.STAGE_IN
+    house.agent.deleted = {1001}
+    minute(house, 4)
+    assert (house.job(1001).state, house.job(1001).error) == (State.FAILED, "gone")
+    assert house.globus.live() == []
+    assert shown(house)["error"]["detail"] == "somebody deleted it"
+
+
+def test_a_deadline_runs_from_when_the_inputs_may_set_out() -> None:
+    house = House()
+    house.globus.takes = 5 * HOUR
+    held(house, 10 * HOUR, deadlines={"stage_in": 3600})
+    house.clock.at = START + 8 * HOUR
+    minute(house, 30)
+    assert house.job(1001).state is State.STAGE_IN
+    minute(house, 40)
+    assert (house.job(1001).state, house.job(1001).error) == (State.FAILED, "deadline")
+    assert house.agent.waits == {}
+
+
+def test_what_the_scheduler_was_told_is_not_altered_and_the_rest_is() -> None:
+    house = House()
+    held(house, 10 * HOUR)
+    for patch in ({"attributes": {"duration": 60}}, {"resources": {"node_count": 2}}, {"staging": "eager"}):
+        with pytest.raises(Conflict):
+            house.manage.alter(ADA, JobNumber(1001), patch)
+    house.manage.alter(ADA, JobNumber(1001), {"environment": {"A": "1"}, "tags": {"run": "7"}})
+    assert house.job(1001).revision == 2
+
+
+def test_a_job_without_inputs_to_move_is_never_held() -> None:
+    house = House()
+    house.post(late(source=None))
+    house.live_on()
+    assert "offered" not in codes(house)
+    assert house.job(1001).state is State.COMPLETED
+
+
+def test_a_site_that_says_nothing_is_what_it_waits_for() -> None:
+    house = House()
+    house.post(late())
+    minute(house, 20, agent=False)
+    assert shown(house)["waiting_for"] == ["site"]
+
+
+@pytest.mark.parametrize("scheduler", ["pbs", "lsf", "flux", "local"])
+def test_a_scheduler_that_is_not_known_to_hold_is_named_in_the_refusal(scheduler: str) -> None:
+    house = House()
+    site = house.sites.get(THETA)
+    assert site is not None
+    house.rows.sites[THETA] = replace(site, scheduler=scheduler)
+    with pytest.raises(Invalid) as refused:
+        house.post(late())
+    (fault,) = refused.value.faults
+    assert fault.pointer == "/staging"
+    assert scheduler in fault.detail
+    assert "say eager" in fault.detail
+    assert SCRATCH not in house.globus.files
