@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -22,7 +23,6 @@ SCRIPT = """\
 #SBATCH -N 1 --ntasks=2 --mem=100M
 #SBATCH -t 0:10:00
 #SBATCH --comment=hello
-#QSTAGE site cluster
 #QSTAGE stage-in lab:/=inputs/
 #QSTAGE stage-out results/=archive:/{name}-{id}/
 mkdir -p results
@@ -42,14 +42,18 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SlurmCluster]:
         yield running
 
 
+SITES = count(1)
+"""An agent keeps its site for a while after its last call, so each test has a site of its own."""
+
+
 class Shell:
     """A user's shell that knows the service, the collections and the site."""
 
     def __init__(self, home: Path, stack: Stack) -> None:
         assert stack.login is not None
-        self.home = home
+        self.home, self.site = home, f"cluster-{next(SITES)}"
         names = "".join(f'{name} = "{stack.collections[name]}"\n' for name in ("lab", "archive"))
-        (home / "config.toml").write_text(f"[collections]\n{names}")
+        (home / "config.toml").write_text(f'site = "{self.site}"\n[collections]\n{names}')
         (home / "config.toml").chmod(0o600)
         self.environment = {
             "PATH": os.environ["PATH"], "HOME": str(home), "LANG": "C.UTF-8", "PYTHONPATH": str(ROOT),
@@ -71,7 +75,9 @@ def shell(stack: Stack, tmp_path: Path, cluster: SlurmCluster) -> Iterator[Shell
     shell = Shell(tmp_path, stack)
     directory = stack.site_directory.resolve()
     mapping = f"{stack.collections['theta']}:/={directory}"
-    shell.qstage("site", "create", "--id", "cluster", "--scheduler", "slurm", "--map", mapping, "--token-file", "token")
+    shell.qstage(
+        "site", "create", "--id", shell.site, "--scheduler", "slurm", "--map", mapping, "--token-file", "token"
+    )
     config = tmp_path / "agent.toml"
     config.write_text(
         f'service = "{stack.url}"\ntoken_file = "token"\nscheduler = "slurm"\nstate = "{tmp_path}/state"\n'
@@ -79,7 +85,7 @@ def shell(stack: Stack, tmp_path: Path, cluster: SlurmCluster) -> Iterator[Shell
         f'[policy]\nowners = ["*"]\ndirectories = ["{directory}"]\nqueues = ["debug"]\nattributes = ["slurm.*"]\n'
     )
     config.chmod(0o600)
-    command = [sys.executable, "-m", "qstage.cli", "agent", "run", "--site", "cluster", "--config", str(config)]
+    command = [sys.executable, "-m", "qstage.cli", "agent", "run", "--site", shell.site, "--config", str(config)]
     environment = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "PYTHONPATH": str(ROOT), **cluster.environment}
     with (tmp_path / "agent.log").open("wb") as log:
         agent = subprocess.Popen(command, env=environment, stderr=log)
@@ -116,3 +122,25 @@ def test_a_job_held_and_deleted_by_its_user_is_never_seen_by_slurm(
     shell.qstage("qdel", number)
     until(lambda: "canceled" in shell.qstage("qstat", number) or None, "it is canceled")
     assert f"md-{number}" not in cluster.command("squeue", "-h", "-t", "all", "-o", "%j").decode()
+
+
+def test_a_job_may_wait_in_slurms_queue_for_its_data(shell: Shell, stack: Stack, cluster: SlurmCluster) -> None:
+    (shell.home / "md.sh").write_text(SCRIPT)
+    number = shell.qstage("submit", "--staging", "just_in_time", "md.sh").strip()
+    assert "completed" in shell.qstage("watch", number).splitlines()[-1]
+    entries = json.loads(shell.qstage("story", "--json", number))["entries"]
+    events = [entry["event"] for entry in entries]
+    assert events.index("held_ahead") < events.index("staging_due") < events.index("claimed") < events.index("queued")
+    held, queued = (entries[events.index(event)]["detail"] for event in ("held_ahead", "queued"))
+    assert held["native_id"] == queued["native_id"], "what waited is what ran"
+    assert held["starts_at"] != "unknown", "Slurm said when"
+    assert (stack.globus.directory("archive") / f"md-{number}" / "sorted.txt").read_text() == "alpha\nbeta\n"
+
+
+def test_a_job_that_waits_for_data_which_is_not_there_leaves_slurms_queue(shell: Shell, cluster: SlurmCluster) -> None:
+    (shell.home / "md.sh").write_text(SCRIPT.replace("lab:/=", "lab:/no/such/="))
+    number = shell.qstage("submit", "--staging", "just_in_time", "md.sh").strip()
+    until(lambda: "failed" in shell.qstage("qstat", number) or None, "it has failed")
+    job = json.loads(shell.qstage("qstat", "--json", number))[0]
+    assert (job["failed_stage"], job["started_at"]) == ("stage_in", None)
+    until(lambda: cluster.names() == [] or None, "the agent has taken it out of the queue")
