@@ -89,14 +89,14 @@ def terms_asked(old: Document, new: Document, standing: Terms) -> Terms:
 def terms_refused(job: Job, old: Document, new: Document) -> Mapping[str, str]:
     """What of ``new`` cannot be asked of a scheduler that has the job: by its name, in words."""
     found = {}
-    number, names = job.ref.number, ", ".join(TERMS)
+    there, names = f"job {job.ref.number} is {job.state} and its scheduler has it", ", ".join(TERMS)
     for field in dict.fromkeys(TERMS.values()):
         was, wanted = _said(old, field), _said(new, field)
         for name in (each for each in wanted if was[each] != wanted[each]):
             if name not in TERMS:
-                found[name] = f"{field}.{name} cannot be changed while job {number} is queued: {names} can"
+                found[name] = f"{field}.{name} cannot be changed while {there}: {names} can"
             elif wanted[name] is None:
-                found[name] = f"{field}.{name} of job {number}, which is queued, can be changed and not taken back"
+                found[name] = f"while {there}, {field}.{name} can be changed and not taken back"
     return found
 
 

@@ -86,7 +86,8 @@ def _settle(job: Job, event: LegsSettled) -> Job:
     )
     bad = any(leg.status is LegStatus.FAILED for leg in legs)
     waiting = job.waiting_for | (event.waiting if any(leg.status is LegStatus.PENDING for leg in legs) else frozenset())
-    return replace(job, legs=legs, waiting_for=waiting, told=job.version + 1 if bad and job.told is None else job.told)
+    new = bad and (job.told is None or job.error in ORDER_ERRORS)
+    return replace(job, legs=legs, waiting_for=waiting, told=job.version + 1 if new else job.told)
 
 
 def _staged(job: Job, event: StagedIn) -> Job:
@@ -220,7 +221,6 @@ def _exit(job: Job, event: Exited) -> Job:
         legs=event.legs,
         exited=job.version + 1,
         error=error,
-        orders=(),
     )
 
 
@@ -235,7 +235,6 @@ def _reject(job: Job, event: Rejected) -> Job:
         error=event.error,
         told=job.version + 1 if event.stage is Stage.SUBMIT else job.told,
         cleanup=False,
-        orders=(),
     )
 
 
@@ -298,7 +297,6 @@ def _run_again(job: Job, event: RunRetried) -> Job:
         outcome=None,
         exit_code=None,
         exited=None,
-        orders=(),
         answered=0,
     )
 
@@ -314,7 +312,6 @@ def _cancel(job: Job, event: Canceled | Withdrawn) -> Job:
         waiting_for=frozenset(),
         error=None,
         cleanup=_brought_in_vain(job),
-        orders=(),
     )
 
 
@@ -383,11 +380,11 @@ EFFECTS: Mapping[type[Event], Callable[[Job, Any], Job]] = {
     StageOutRetried: _move_again,
     DelayOver: lambda job, event: replace(job, not_before=None),
     Altered: _alter,
-    Overdue: lambda job, event: job if job.overdue else replace(job, overdue=True, told=job.version + 1, orders=()),
+    Overdue: lambda job, event: job if job.overdue else replace(job, overdue=True, told=job.version + 1),
     Awaited: lambda job, event: replace(job, awaited=True),
     DependencyMet: lambda job, event: replace(job, parents=_others(job, event)),
     DependencyBroken: lambda job, event: replace(job, broken=event.parent, told=job.version + 1),
-    CancelRequested: lambda job, event: replace(job, cancel_requested=True, orders=()),
+    CancelRequested: lambda job, event: replace(job, cancel_requested=True),
     HoldPlaced: _hold,
     HoldReleased: _let_go,
 }

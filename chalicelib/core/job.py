@@ -251,6 +251,12 @@ class Job:
         there = (Ahead.FILED, Ahead.HELD, Ahead.REFUSED)
         return self.ahead in there or (self.ahead is Ahead.WANTED and self.epoch > 0)
 
+    @property
+    def waits_there(self) -> bool:
+        """Whether its scheduler has it and it has not begun: what it asks for there is the scheduler's to change."""
+        before = self.state in (State.NEW, State.STAGE_IN, State.STAGED)
+        return self.state is State.QUEUED or (before and self.ahead is Ahead.HELD)
+
     def moving_in(self) -> frozenset[BatchId]:
         """The batches that its items are in."""
         return frozenset(leg.batch for leg in self.in_flight if leg.batch is not None)

@@ -112,6 +112,9 @@ TABLE: Mapping[State, Mapping[type[Event], State | Past]] = {
         HoldReleased: S.NEW,
         Awaited: S.NEW,
         Altered: S.NEW,
+        AlterOrdered: S.NEW,
+        AlteredThere: S.NEW,
+        OrderRefused: S.NEW,
         Overdue: S.NEW,
         DependencyMet: S.NEW,
         DependencyBroken: S.NEW,
@@ -135,6 +138,9 @@ TABLE: Mapping[State, Mapping[type[Event], State | Past]] = {
         HoldReleased: S.STAGE_IN,
         Awaited: S.STAGE_IN,
         Altered: S.STAGE_IN,
+        AlterOrdered: S.STAGE_IN,
+        AlteredThere: S.STAGE_IN,
+        OrderRefused: S.STAGE_IN,
         Overdue: S.STAGE_IN,
         DependencyMet: S.STAGE_IN,
         DependencyBroken: S.STAGE_IN,
@@ -158,6 +164,9 @@ TABLE: Mapping[State, Mapping[type[Event], State | Past]] = {
         HoldReleased: S.STAGED,
         Awaited: S.STAGED,
         Altered: S.STAGED,
+        AlterOrdered: S.STAGED,
+        AlteredThere: S.STAGED,
+        OrderRefused: S.STAGED,
         Overdue: S.STAGED,
         DependencyMet: S.STAGED,
         DependencyBroken: S.STAGED,
@@ -249,6 +258,7 @@ TABLE: Mapping[State, Mapping[type[Event], State | Past]] = {
 """Where each event leads. Final states also live past every report and every wish: see ``_lived_past``."""
 
 
+_BEFORE_QUEUE = frozenset({S.NEW, S.STAGE_IN, S.STAGED})
 _TIMED: Mapping[Stage, frozenset[State]] = {
     Stage.STAGE_IN: frozenset({S.NEW, S.STAGE_IN}),
     Stage.QUEUE: frozenset({S.STAGED, S.QUEUED}),
@@ -274,6 +284,8 @@ def transition(job: Job, event: Event, now: datetime) -> Job:
     changed = EFFECTS[type(event)](job, event)
     if isinstance(event, TriedAgain):
         changed = tried_again(changed, event, now)
+    if changed.orders and not _takes_orders(changed, target):
+        changed = replace(changed, orders=())
     if changed == job and target is job.state:
         return job
     version = job.version + 1
@@ -284,6 +296,12 @@ def transition(job: Job, event: Event, now: datetime) -> Job:
 def allows(state: State, event: type[Event]) -> bool:
     """Tell whether the table has a way for this event from this state."""
     return isinstance(TABLE[state].get(event), State)
+
+
+def _takes_orders(job: Job, state: State) -> bool:
+    """Whether the scheduler may still be asked for something: it has the job, and nobody wants it ended."""
+    has_it = state in (S.QUEUED, S.ACTIVE) or (job.ahead is Ahead.HELD and state in _BEFORE_QUEUE)
+    return has_it and not job.cancel_requested and not job.overdue
 
 
 def _stale(job: Job, event: Event) -> bool:
@@ -331,6 +349,8 @@ def _fits(job: Job, event: Event) -> bool:
         case AlteredThere(order=order, change=change) | OrderRefused(order=order, change=change):
             good = change is None or (change.revision == job.revision + 1 and change.legs is None)
             return good and order <= job.version
+        case AlterOrdered():
+            return _takes_orders(job, job.state) and job.state is not S.ACTIVE
         case Ordered(order=order):
             return order <= job.version  # by which orders are numbered
         case StagedIn():
@@ -390,7 +410,7 @@ def faults_of(job: Job) -> list[str]:
         found.append("a job at the site has legs")
     if job.state in (S.QUEUED, S.ACTIVE) and (job.native_id is None or job.epoch == 0):
         found.append("a job at the scheduler has no native id, or no lease brought it there")
-    if job.orders and job.state not in (S.QUEUED, S.ACTIVE):
+    if job.orders and not _takes_orders(job, job.state):
         found.append("a job that is not at the scheduler has orders to it")
     if job.state is S.ACTIVE and job.hold is not None:
         found.append("a job that runs is held")

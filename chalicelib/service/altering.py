@@ -11,7 +11,7 @@ from chalicelib.core.document import LARGEST, Document, read_document
 from chalicelib.core.errors import Conflict, FarSide, Fault, Invalid, NotFound
 from chalicelib.core.events import Altered, AlterOrdered
 from chalicelib.core.holdings import Holding
-from chalicelib.core.job import Job, State
+from chalicelib.core.job import Job
 from chalicelib.core.orders import Verb, patch_of, standing
 from chalicelib.core.ports.clock import Clock
 from chalicelib.core.ports.jobs import Jobs, Postings
@@ -68,8 +68,8 @@ class _Wanted:
 
 
 def _wanted(job: Job, old: Document, patch: Any, sites: Sites) -> _Wanted:
-    queued = job.state is State.QUEUED and isinstance(patch, dict)
-    theirs, ours = split(patch) if queued else ({}, patch)
+    asks = job.waits_there and isinstance(patch, dict)
+    theirs, ours = split(patch) if asks else ({}, patch)
     new = _read(job, merged(old.raw, ours), sites)
     fields = differing(old, new)
     refused = dict(refusals(job, old, new))

@@ -33,7 +33,7 @@ from qstage.cobalt.submission import scheduler_name
 
 log = logging.getLogger("qstage.agent")
 
-_AT_THE_SCHEDULER = frozenset({Phase.QUEUED, Phase.ACTIVE})
+_AT_THE_SCHEDULER = frozenset({Phase.HELD, Phase.QUEUED, Phase.ACTIVE})
 
 
 class Orders:

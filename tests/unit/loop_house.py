@@ -487,11 +487,13 @@ class AgentTwin:
 
     def _order(self, held: dict[str, Any], told: dict[str, Any], command: Any) -> None:
         """Hold or release a job that has not begun to run; of one that has, say so."""
-        reports = held["reports"]
-        if not reports or reports[0].get("order") == command.order.number:
+        reports, ahead = held["reports"], told["job"] in self.waits
+        if reports[:1] and reports[0].get("order") == command.order.number:
             return
         answer = {**told, "command": command.word, "order": command.order.number}
-        if reports[0]["event"] != "active":
+        if not reports and not ahead:
+            return
+        if not ahead and reports[0]["event"] != "active":
             reports.insert(0, {**answer, "event": "refused", "detail": "it runs"})
         elif command.order.terms:
             reports.insert(0, {**answer, "event": "altered", "change": patch_of(command.order.terms)})

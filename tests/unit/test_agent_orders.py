@@ -188,6 +188,13 @@ def test_a_job_that_is_not_held_here_is_refused(desk: Desk) -> None:
 CHANGE = {"attributes": {"duration": 2700, "queue_name": "long"}}
 
 
+def test_a_job_that_waits_at_the_scheduler_for_its_data_is_altered_there(desk: Desk) -> None:
+    desk.journal.put(replace(desk.held, phase=Phase.HELD))
+    desk.obey("alter", change=CHANGE)
+    assert (desk.said(), desk.held.phase) == ([("altered", 5, "alter")], Phase.HELD)
+    assert desk.held.lease.attributes.duration == 2700
+
+
 def test_an_alteration_is_told_and_the_lease_says_it_from_then_on_whoever_reads_the_journal(desk: Desk) -> None:
     desk.obey("alter", change=CHANGE)
     desk.obey("alter", change=CHANGE)

@@ -300,7 +300,7 @@ class Life:
         """As a site does that was told to cancel."""
         wanted = site_due(self.job)
         before_run = self.job.state in (State.NEW, State.STAGE_IN, State.FAILED)
-        if before_run and wanted is not None and wanted[0] is Kind.COMMAND:
+        if before_run and wanted is not None and wanted[0] is Kind.COMMAND and not self.job.orders:
             assert self.tell(Unheld(epoch=self.job.epoch))
             assert self.job.ahead is None
 
@@ -339,7 +339,7 @@ class Life:
 
     def order_an_alteration(self) -> None:
         legal = self.tell(AlterOrdered(terms={"duration": 60 + self.job.version}))
-        assert legal is (self.job.state is State.QUEUED)
+        assert legal is (self.job.waits_there and not self.job.cancel_requested and not self.job.overdue)
 
     def refuse_it(self) -> None:
         if self.job.state in (State.STAGED, State.QUEUED) and self.job.epoch and self.data.draw(RARELY):

@@ -204,10 +204,10 @@ def test_a_deadline_runs_from_when_the_inputs_may_set_out() -> None:
     assert house.agent.waits == {}
 
 
-def test_what_the_scheduler_was_told_is_not_altered_and_the_rest_is() -> None:
+def test_what_the_scheduler_was_told_and_cannot_change_is_not_altered_and_the_rest_is() -> None:
     house = House()
     held(house, 10 * HOUR)
-    for patch in ({"attributes": {"duration": 60}}, {"resources": {"node_count": 2}}, {"staging": "eager"}):
+    for patch in ({"attributes": {"reservation_id": "r"}}, {"resources": {"memory": 2}}, {"staging": "eager"}):
         with pytest.raises(Conflict):
             house.manage.alter(ADA, JobNumber(1001), patch)
     house.manage.alter(ADA, JobNumber(1001), {"environment": {"A": "1"}, "tags": {"run": "7"}})

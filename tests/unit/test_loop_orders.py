@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
-from loop_house import ADA, House, a_document
+from loop_house import ADA, START, House, a_document
 
 from chalicelib.api import render
 from chalicelib.core.errors import Conflict
 from chalicelib.core.ids import JobNumber
-from chalicelib.core.job import Job, State
+from chalicelib.core.job import Ahead, Job, State
 from chalicelib.service.sync import Synced
 
 
@@ -359,3 +360,59 @@ def test_an_alteration_of_a_job_that_is_being_ended_comes_too_late() -> None:
     assert house.job(number).orders == ()
     with pytest.raises(Conflict, match="is being ended"):
         house.manage.alter(ADA, number, LONGER)
+
+
+def held_ahead(house: House) -> JobNumber:
+    """A job that its scheduler holds, whose data is not there and does not set out for hours."""
+    house.agent.starts_at = START + timedelta(hours=10)
+    (number,) = house.post(a_document(staging="just_in_time", attributes={"duration": 600}))
+    for _ in range(3):
+        house.clock.turn(minutes=1)
+        house.by_sweep_alone()
+        house.agent.work(1)
+    assert house.job(number).ahead is Ahead.HELD
+    return number
+
+
+def test_a_job_that_its_scheduler_holds_until_its_data_is_there_is_altered_at_its_scheduler_too() -> None:
+    house = House()
+    number = held_ahead(house)
+    house.manage.alter(ADA, number, LONGER)
+    job = house.job(number)
+    assert (job.state, job.revision, [each.verb.value for each in job.orders]) == (State.NEW, 1, ["alter"])
+    house.agent.work(3)
+    job = house.job(number)
+    assert (job.state, job.revision, job.orders, asks(house, number)) == (State.NEW, 2, (), {"duration": 2700})
+    with pytest.raises(Conflict, match="name cannot be changed"):
+        house.manage.alter(ADA, number, {"name": "other"})
+    house.live_on(60 * 11)
+    assert house.job(number).state is State.COMPLETED
+
+
+def test_a_job_that_ends_before_its_data_is_there_takes_its_orders_with_it() -> None:
+    house = House()
+    number = held_ahead(house)
+    house.manage.alter(ADA, number, LONGER)
+    house.agent.deleted = {number}
+    house.agent._watch()
+    house.agent.work(2)
+    house.live_on(5)
+    job = house.job(number)
+    assert (job.state, job.orders) == (State.FAILED, ())
+
+
+def test_words_of_a_refused_order_are_not_taken_for_those_of_a_failure_after_it() -> None:
+    house = House()
+    number = held_ahead(house)
+    house.manage.alter(ADA, number, {"attributes": {"queue_name": "nosuch"}})
+    order = house.job(number).orders[0].number
+    house.agent.held.clear()
+    say(house, report(number, "refused", command="alter", order=order, detail="no such queue"))
+    assert house.job(number).error == "alter_refused"
+    house.globus.bad_paths = {f"/scratch/{house.job(number).directory_name()}": "PERMISSION_DENIED"}
+    house.globus.bad_paths |= {"/in": "PERMISSION_DENIED"}
+    house.live_on(60 * 11)
+    job = house.job(number)
+    seen = house.manage.show(ADA, number)
+    assert job.state is State.FAILED
+    assert seen.told is None or "no such queue" not in str(seen.told.detail)
