@@ -13,6 +13,8 @@ from click.shell_completion import CompletionItem
 
 from qstage.cobalt.words import Option
 
+JSON = Option(dest="json", names=("--json",), takes="nothing", help="print what the service said")
+
 
 class RawCommand(click.Command):
     """Hands its words, as typed, to the function as ``words``. ``tables`` are Cobalt's options, and ours."""

@@ -18,7 +18,7 @@ import click
 
 from qstage.cli import show
 from qstage.cli.document import Unmapped, inside
-from qstage.cli.raw import RawCommand, taken
+from qstage.cli.raw import JSON, RawCommand, taken
 from qstage.cli.session import connect
 from qstage.cli.trouble import Refused
 from qstage.client import Client, Conflict, Job, NotFound
@@ -28,7 +28,7 @@ from qstage.cobalt.qalter import Qalter, change_of, parse_qalter, refuse_running
 from qstage.cobalt.words import Option
 
 QUEUE = Option(dest="queue", names=("-q", "--queue"), help="move jobs in args to this queue")
-OWN_OPTIONS = (QUEUE, Option(dest="json", names=("--json",), takes="nothing", help="print what the service said"))
+OWN_OPTIONS = (QUEUE, JSON)
 _NO_MEANING = {
     "dependencies": "--dependencies: what a job waits for was said when it was submitted, and stays",
     "user_list": "--run_users: a job belongs to the one who submits it",

@@ -5,16 +5,15 @@ from __future__ import annotations
 import click
 
 from qstage.cli import show
-from qstage.cli.raw import RawCommand, taken
+from qstage.cli.raw import JSON, RawCommand, taken
 from qstage.cli.session import connect, username
 from qstage.cli.settings import load
 from qstage.client.errors import NotFound
 from qstage.cobalt.errors import UsageError
 from qstage.cobalt.jobids import deleted_report, parse_ids
 from qstage.cobalt.options import QDEL
-from qstage.cobalt.words import Option
 
-OWN_OPTIONS = (Option(dest="json", names=("--json",), takes="nothing", help="print what the service said"),)
+OWN_OPTIONS = (JSON,)
 
 
 @click.command(cls=RawCommand, tables=(QDEL, OWN_OPTIONS))

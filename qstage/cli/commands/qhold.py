@@ -7,19 +7,18 @@ from collections.abc import Callable
 import click
 
 from qstage.cli import show
-from qstage.cli.raw import RawCommand, taken
+from qstage.cli.raw import JSON, RawCommand, taken
 from qstage.cli.session import connect
 from qstage.cli.trouble import Refused
 from qstage.client import Client, Job, NotFound
 from qstage.cobalt.errors import UsageError
 from qstage.cobalt.jobids import HoldOutcome, IdRequest, Report, hold_report, parse_ids, release_report
 from qstage.cobalt.options import QHOLD, QRLS
-from qstage.cobalt.words import Option
 
 _ON_NODES = frozenset({"active", "stage_out"})
 
 
-OWN_OPTIONS = (Option(dest="json", names=("--json",), takes="nothing", help="print what the service said"),)
+OWN_OPTIONS = (JSON,)
 
 
 @click.command(cls=RawCommand, tables=(QHOLD, OWN_OPTIONS))

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 import click
 
 from qstage.cli import show
-from qstage.cli.raw import RawCommand, taken
+from qstage.cli.raw import JSON, RawCommand, taken
 from qstage.cli.session import connect, username
 from qstage.cli.settings import load
 from qstage.client import Client, Job, NotFound
@@ -24,7 +24,7 @@ from qstage.cobalt.words import Option
 LIVE = "new,stage_in,staged,queued,active,stage_out"
 OWN_OPTIONS = (
     Option(dest="all", names=("--all",), takes="nothing", help="show jobs that have ended, too"),
-    Option(dest="json", names=("--json",), takes="nothing", help="print what the service said"),
+    JSON,
 )
 
 
