@@ -1,7 +1,6 @@
 """When a scheduler expects a waiting job to start: two ways of telling, both pure, both by walltimes.
 
-Cobalt's own is what ``qstat`` shows as ``Est_Start_Time``: the longest time that any running job has left, and the node
-time of all jobs of a better score, spread over the whole machine. It knows nothing of idle nodes, nor of what fits.
+Cobalt's own (``starts``) knows nothing of idle nodes, nor of what fits where.
 The other plans: each better job is given the nodes that are free soonest, for its walltime, and then this one, unless
 it could slip in now. So do schedulers that plan ahead, as Slurm's backfill does. Neither foresees what slips in later,
 nor that jobs end before their walltime.
@@ -14,6 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from enum import StrEnum
 
 from emulators.cobalt.policy import Busy, Waiting
+from emulators.cobalt.starts import by_formula
 
 
 class Estimate(StrEnum):
@@ -36,21 +36,9 @@ def estimated(
     ``ranked`` are all jobs, these among them, the best first; none of those asked for is in another's way.
     """
     if how is Estimate.COBALT:
-        return _by_formula(ranked, asked, busy, nodes, now)
+        found = by_formula(ranked, busy, nodes, now, apart=asked)
+        return {jobid: found[jobid] for jobid in asked}
     return _by_plan(ranked, asked, busy, nodes, now)
-
-
-def _by_formula(
-    ranked: Sequence[Waiting], asked: frozenset[int], busy: Iterable[Busy], nodes: int, now: float
-) -> dict[int, float]:
-    found = {}
-    at = max((use.until for use in busy), default=now)
-    for job in ranked:
-        if job.jobid in asked:
-            found[job.jobid] = at
-        else:
-            at += job.walltime * job.nodes / nodes
-    return found
 
 
 def _by_plan(
