@@ -1,7 +1,9 @@
-"""All tests: what they make qstage log, store and answer is searched for secrets."""
+"""All tests: what they make qstage log, store and answer is searched for secrets; and no example of Hypothesis fails
+because the machine is slow."""
 
 from __future__ import annotations
 
+from hypothesis import HealthCheck, settings
 from leak_scan import (
     pytest_configure,
     pytest_runtest_setup,
@@ -19,3 +21,6 @@ __all__ = [
     "pytest_terminal_summary",
     "pytest_testnodedown",
 ]
+
+settings.register_profile("qstage", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("qstage")

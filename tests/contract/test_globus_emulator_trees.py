@@ -23,7 +23,7 @@ from emulators.globus.config import default_config
 
 TRANSFER = "urn:globus:auth:scope:transfer.api.globus.org:all"
 MONDAY = 1_800_000_000
-EXAMPLES = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+EXAMPLES = settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 # Names of every kind that a file system takes: blanks, quotes, other scripts, control characters, dots at the front.
 name = st.text(st.characters(exclude_categories=("Cs",), exclude_characters="/\0"), min_size=1, max_size=12).filter(

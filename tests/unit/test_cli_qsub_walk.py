@@ -134,7 +134,7 @@ def expected_end(pieces: list[Piece]) -> tuple[int, str] | None:
     return None
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.lists(st.sampled_from(PIECES), max_size=7))
 @example([])
 @example([PIECES[0], right("-t 30", minutes=30)])
@@ -166,7 +166,7 @@ def test_a_line_is_taken_or_refused_as_cobalt_would_for_its_first_fault(pieces: 
     assert len(document["files"]) == 1 + ("umask" in said)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.lists(st.sampled_from(PIECES), max_size=5), st.lists(st.sampled_from(PIECES), max_size=5))
 def test_directives_count_as_words_before_the_line(inside: list[Piece], outside: list[Piece]) -> None:
     lines = "".join(f"#COBALT {' '.join(piece.words)}\n#QSTAGE tag a=b\n" for piece in inside)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from emulators.cobalt import life
@@ -148,7 +148,6 @@ EVENTS: dict[str, Callable[[Job], life.Step]] = {
 }
 
 
-@settings(deadline=None)
 @given(st.booleans(), st.booleans(), st.lists(st.sampled_from(sorted(EVENTS)), max_size=25))
 def test_whatever_happens_a_job_stays_a_possible_one(held: bool, depends: bool, events: list[str]) -> None:
     job = submitted(user_hold=held, dependencies=("3",) if depends else ())

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from emulators.cobalt.policy import (
@@ -100,7 +100,6 @@ USES = st.lists(st.sampled_from(NODES), max_size=4, unique=True).map(
 )
 
 
-@settings(deadline=None)
 @given(JOBS, USES, st.sampled_from(list(Drain)))
 def test_a_start_is_always_of_a_waiting_job_on_distinct_idle_nodes(
     waiting: list[Waiting], busy: list[Busy], drain: Drain
@@ -113,7 +112,6 @@ def test_a_start_is_always_of_a_waiting_job_on_distinct_idle_nodes(
     assert not set(found.nodes) & {node for use in busy for node in use.nodes}
 
 
-@settings(deadline=None)
 @given(JOBS, st.sampled_from(list(Drain)))
 def test_an_idle_machine_starts_the_best_job_that_fits(waiting: list[Waiting], drain: Drain) -> None:
     fitting = [one for one in waiting if one.nodes <= len(NODES)]
@@ -122,7 +120,6 @@ def test_an_idle_machine_starts_the_best_job_that_fits(waiting: list[Waiting], d
     assert (found and found.jobid) == (best and best.jobid)
 
 
-@settings(deadline=None)
 @given(JOBS, USES)
 def test_backfill_never_delays_the_best_job_past_its_drain(waiting: list[Waiting], busy: list[Busy]) -> None:
     fitting = sorted((one for one in waiting if one.nodes <= 4), key=lambda one: (-one.score, one.jobid))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from qstage.cobalt.errors import UsageError
@@ -154,7 +154,6 @@ def test_nodes_are_merged_as_cobalt_merges_them(names: list[str], text: str) -> 
     assert merge_nodes(names) == text
 
 
-@settings(deadline=None)
 @given(st.sets(st.integers(100, 999), min_size=1, max_size=30))
 def test_merged_nodes_name_each_node_once(numbers: set[int]) -> None:
     named: list[int] = []

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from qstage.cobalt.qsub import Checks, Option, Qsub, UsageError, parse_qsub
@@ -168,7 +168,6 @@ def test_a_time_is_read_in_whole_minutes(text: str, minutes: int) -> None:
     assert read_walltime(text) == minutes
 
 
-@settings(deadline=None)
 @given(st.integers(0, 9), st.integers(0, 23), st.integers(0, 59), st.integers(0, 59))
 def test_seconds_are_checked_and_dropped(days: int, hours: int, minutes: int, seconds: int) -> None:
     assert read_walltime(f"{days}:{hours}:{minutes}:{seconds}") == days * 1440 + hours * 60 + minutes
@@ -283,7 +282,6 @@ def test_env_is_split_only_where_another_variable_begins(text: str, expected: di
     assert read_env(text) == expected
 
 
-@settings(deadline=None)
 @given(st.dictionaries(st.from_regex(r"[A-Z_]{1,4}", fullmatch=True), st.text(max_size=8), min_size=1, max_size=4))
 def test_env_with_escaped_colons_and_equals_comes_back_whole(variables: dict[str, str]) -> None:
     usable = {k: v for k, v in variables.items() if "\\" not in v and "\0" not in v}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from emulators.cobalt.policy import Backfill, Drain
@@ -198,7 +198,6 @@ JOBS = st.lists(
 ).map(lambda rows: [job(number, *row) for number, row in enumerate(sorted(rows), start=1)])
 
 
-@settings(deadline=None)
 @given(JOBS, st.sampled_from(list(Policy)), st.sampled_from(list(Drain)), st.sampled_from(list(Backfill)))
 def test_every_job_runs_once_and_no_node_has_two(
     jobs: list[TraceJob], policy: Policy, drain: Drain, order: Backfill
@@ -212,7 +211,6 @@ def test_every_job_runs_once_and_no_node_has_two(
         assert not set(run.nodes) & {node for one in beside for node in one.nodes}
 
 
-@settings(deadline=None)
 @given(JOBS)
 def test_whoever_only_drains_starts_in_the_order_of_submission(jobs: list[TraceJob]) -> None:
     runs = replay(jobs, Rules(nodes=4, drain=Drain.DRAIN_ONLY))

@@ -43,7 +43,6 @@ def test_cobalt_reads_back_what_was_asked_for() -> None:
     assert job.envs == {}
 
 
-@settings(deadline=None)
 @given(st.text(st.characters(exclude_characters="\n\0", exclude_categories=["Cs"]), min_size=1, max_size=12))
 def test_any_name_without_a_line_break_reaches_cobalt_whole(text: str) -> None:
     job = read_back(request(name=text, project=text, cwd="/" + text))
@@ -103,7 +102,7 @@ def test_the_script_leaves_output_and_exit_status_and_ends_with_it(tmp_path: Pat
     assert (tmp_path / "12.out").read_text() == "to-out\nto-err\n"
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=20))
 def test_any_value_reaches_the_jobs_environment_whole(tmp_path_factory: pytest.TempPathFactory, text: str) -> None:
     work = tmp_path_factory.mktemp("script")

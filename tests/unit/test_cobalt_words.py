@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from qstage.cobalt.options import QSUB
@@ -68,13 +68,11 @@ PIECES = st.one_of(
 )
 
 
-@settings(deadline=None)
 @given(st.lists(PIECES, max_size=8))
 def test_words_are_read_or_refused_as_optparse_does(argv: list[str]) -> None:
     assert by_scan(argv) == by_optparse(argv)
 
 
-@settings(deadline=None)
 @given(st.text(alphabet="0123456789xXbB+- _.e", max_size=6))
 def test_an_integer_option_is_read_as_optparse_does(text: str) -> None:
     try:

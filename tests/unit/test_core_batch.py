@@ -75,7 +75,7 @@ def meet(one: Location, other: Location) -> bool:
     return one.collection == other.collection and overlap(one.path, other.path)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(wishes(), st.lists(PLACES, max_size=2), st.integers(0, MOST_LIVE))
 def test_drafts_keep_to_room_shares_routes_and_their_own_ground(
     wanted: list[Wanted], occupied: list[Location], room: int

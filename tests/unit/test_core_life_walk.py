@@ -461,7 +461,7 @@ STEPS = (
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(
     st.sampled_from(DOCUMENTS), st.integers(0, 8), st.lists(st.sampled_from(STEPS), min_size=20, max_size=60), st.data()
 )

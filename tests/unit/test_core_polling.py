@@ -8,7 +8,7 @@ from itertools import pairwise
 
 import pytest
 from core_examples import ARCHIVE, LAB, NOON, THETA
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from chalicelib.core.batch import MOST_LIVE, MOST_ON_DESK, OTHERS_KNOWN, room
@@ -53,7 +53,6 @@ def test_a_task_that_takes_as_long_as_the_last_is_looked_at_twice() -> None:
     assert looks(timedelta(seconds=10), timedelta(seconds=10)) == [8 * SECOND, 10.5 * SECOND]
 
 
-@settings(deadline=None)
 @given(st.integers(1, 86_400), st.one_of(st.none(), st.integers(1, 86_400)))
 def test_an_end_is_seen_within_half_of_what_the_task_took_and_a_long_one_within_minutes(
     takes: int, usual: int | None

@@ -168,7 +168,7 @@ def test_the_schema_has_the_reader_s_limits(field: str, most: Any, beyond: Any) 
     assert not fits_the_shape({**LEAST, field: beyond})
 
 
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=300)
 @given(mutated())
 @example({**LEAST, "resources": {"node_count": 2.0}})
 @example({**LEAST, "name": "job\n"})
@@ -177,7 +177,7 @@ def test_the_schema_and_the_shape_agree_on_every_document(raw: Any) -> None:
         assert VALIDATOR.is_valid(raw) == fits_the_shape(raw), list(VALIDATOR.iter_errors(raw))
 
 
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=300)
 @given(mutated())
 def test_the_reader_never_breaks_and_each_fault_stands_at_something_or_at_what_is_missing(raw: Any) -> None:
     found = faults(raw)
@@ -203,7 +203,7 @@ PATHS = st.lists(
 PLACES = PATHS.map(lambda path: f"globus://{ARCHIVE}/{path}")
 
 
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=300)
 @given(
     st.lists(st.builds(an_input, PLACES, target=PATHS), max_size=2),
     st.lists(st.builds(an_output, PATHS, PLACES), max_size=2),

@@ -121,7 +121,7 @@ def check_answers(items: Sequence[Aboard], answers: dict[int, Settled]) -> None:
         assert leg.share is None or leg.status is LegStatus.PENDING
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(ITEMS, st.lists(st.builds(skip, PATH, CODES), max_size=5), st.none() | st.integers(0, 5))
 def test_every_item_of_a_task_that_succeeded_gets_one_answer(
     items: list[Aboard], skips: list[Skip], short: int | None
@@ -137,7 +137,7 @@ def test_every_item_of_a_task_that_succeeded_gets_one_answer(
         assert (status is LegStatus.DONE) == (not hit and not missing)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(
     ITEMS,
     st.lists(st.builds(lambda code, detail: an_event(code, detail=detail), CODES, DETAILS), max_size=4),

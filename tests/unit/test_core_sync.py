@@ -182,7 +182,7 @@ def test_a_report_of_what_is_no_job_keeps_its_text_for_the_answer() -> None:
 REFS = st.text(max_size=20) | st.just(JOB) | st.integers().map(lambda number: f"{ADA}/{number}")
 
 
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 @given(REFS)
 def test_a_job_s_text_is_read_back_as_the_job_or_not_at_all(text: str) -> None:
     ref = JobRef.parse(text)

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from loop_actors import Stage as Theatre
 from loop_house import ADA, ARCHIVE, LAB, LIFE, OTHER, House, a_document
@@ -228,7 +228,7 @@ class Walk:
         assert [seen.job for seen in shown] == sorted(self.house.committed(), key=lambda job: -job.ref.number)
 
 
-@settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=120)
 @given(choices=Choices, lag=st.sampled_from([0, 3]))
 def test_no_interleaving_loses_doubles_or_revives_a_job(choices: list[int], lag: int) -> None:
     walk = Walk(lag)
