@@ -102,5 +102,5 @@ def test_a_lease_that_cannot_be_read_says_which_member(changes: dict[str, Any]) 
 
 
 def test_a_command_of_a_newer_service_is_not_guessed_at() -> None:
-    with pytest.raises(BadLease, match="alter"):
-        read_command({"job": "u/1", "id": 1, "epoch": 1, "command": "alter"})
+    with pytest.raises(BadLease, match="migrate"):
+        read_command({"job": "u/1", "id": 1, "epoch": 1, "command": "migrate"})
