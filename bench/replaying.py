@@ -37,6 +37,9 @@ from emulators.cobalt.staging.transfers import Moving, Transfers
 from emulators.cobalt.staging.trips import Trip, trips_of
 from emulators.globus.pace import Link
 
+PATIENCE = 3 * 86400.0
+"""Seconds after the last POST in which everything is over, unless a job is stuck."""
+
 LINK = Link(overhead=10, bandwidth=2e8)
 TIMES = ("staged", "eligible", "begins", "ends", "delivered")
 
@@ -109,10 +112,11 @@ class Service:
         self._held: dict[str, _Held] = {}
         self._ended: dict[int, str] = {}
         self._round_at = _next_round(begin)
+        self._posted_at = begin
         self._left = 0
 
     def post(self, trip: Trip, now: float) -> None:
-        self._time.at = _moment(now)
+        self._time.at, self._posted_at = _moment(now), now
         user = self._users.setdefault(trip.job.user, len(self._users))
         (number,) = self._house.post([self._document()], user)
         self._globus.trips[a_user(user), number] = trip
@@ -131,6 +135,7 @@ class Service:
         return min((at for at in times if at is not None), default=None)
 
     def work(self, machine: Machine, now: float) -> None:
+        assert now < self._posted_at + PATIENCE, f"{self._left} jobs never end"
         self._time.at = _moment(now)
         if self._round_at <= now:
             self._sync(machine, now)
@@ -144,6 +149,7 @@ class Service:
         body = {
             "agent": {"instance": "bench-agent", "version": "0.1.0", "host": "login1"},
             "take": 100,
+            "holds": True,
             "holding": [{"job": ref, "epoch": held.epoch} for ref, held in self._held.items() if not held.said],
             "reports": [report for ref, held in self._held.items() for report in self._reports(ref, held, news)],
         }

@@ -53,4 +53,4 @@ def _bars(values: Sequence[Sequence[float]], left: int, row: int) -> Iterator[st
 
 
 def _said(value: float) -> str:
-    return f"{value:.2f}" if value < 10 else f"{value:,.0f}"
+    return f"{value:.2f}" if 0 < value < 10 else f"{value:,.0f}"
