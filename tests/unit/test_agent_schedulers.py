@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
+from qstage.agent.batch_queue import BatchQueue
 from qstage.agent.cobalt_answers import expected_starts
 from qstage.agent.rules import Presence
-from qstage.agent.schedulers import Queue, Rejected, SchedulerAway, WrongSite, open_scheduler
+from qstage.agent.schedulers import Rejected, SchedulerAway, WrongSite, open_scheduler
 from qstage.agent.slurm_answers import read_presence, read_start
 from qstage.agent.wire import Change, read_lease
 
@@ -36,9 +37,9 @@ class Login:
         (self.bin / name).write_text(f"#!/bin/bash\n{text}\n")
         (self.bin / name).chmod(0o755)
 
-    def open(self, name: str = "slurm") -> Queue:
+    def open(self, name: str = "slurm") -> BatchQueue:
         scheduler = open_scheduler(name, self.home / "work", (str(self.bin), "/usr/bin", "/bin"))
-        assert isinstance(scheduler, Queue)
+        assert isinstance(scheduler, BatchQueue)
         return scheduler
 
 
@@ -131,7 +132,7 @@ def test_a_submission_that_was_taken_and_told_as_failed_is_found_by_its_name(log
 
 
 def test_a_submit_command_that_hangs_does_not_stop_the_agent(login: Login, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("qstage.agent.schedulers.COMMAND_TIMEOUT", 0.2)
+    monkeypatch.setattr("qstage.agent.batch_queue.COMMAND_TIMEOUT", 0.2)
     login.command("sbatch", "exec sleep 60")
     with pytest.raises(SchedulerAway, match="cannot be run"):
         login.open().submit(lease(), "/jobs/run.sh", "/jobs")
