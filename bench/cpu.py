@@ -19,7 +19,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from bench.cold_start import post_event
-from bench.house import ROOT, SCRATCH, THETA, USERNAME, a_document, a_user
+from bench.house import ROOT, SCRATCH, THETA, USERNAME, a_document, a_user, reference_ms
 from chalicelib.core.sites import Mount, Site
 from emulators.aws.dynamodb_local import DynamoDBLocal
 from emulators.aws.resources import TABLE, create_resources
@@ -110,11 +110,13 @@ class Cost:
 
 def measure(runs: int = 200) -> dict[str, float]:
     with DynamoDBLocal() as server, _deployed(server) as (post, tape):
+        before = reference_ms()
         lone = _cost(post, tape, [a_document()], runs)
         bulk = _cost(post, tape, [a_document() for _ in range(BULK)], 5)
     print(f"one POST: {lone.whole:.2f} ms of the process, {lone.own:.2f} ms our own")
     print(f"a bulk:   {bulk.whole / BULK:.3f} ms a job of the process, {bulk.own / BULK:.3f} ms our own")
     return {
+        "cpu_reference_ms": round((before + reference_ms()) / 2, 1),
         "post_own_cpu_ms": round(lone.own, 2),
         "post_cpu_ms": round(lone.whole, 2),
         "bulk_own_cpu_ms_per_job": round(bulk.own / BULK, 3),

@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from bench.far_side import MOST_ACTIVE, FarSide
-from bench.house import House, Stores, SystemTime, a_document, dynamodb_stores, memory_stores
+from bench.house import House, Stores, SystemTime, a_document, dynamodb_stores, memory_stores, reference_ms
 from chalicelib.core.desk import InboxItem
 from chalicelib.core.ids import JobRef
 from chalicelib.core.job import Job, State
@@ -119,7 +119,7 @@ def _answering(house: House) -> Iterator[None]:
 
 def measure() -> dict[str, float]:
     """Every figure of the comparison; prints what it finds as it goes."""
-    memory = SystemTime()
+    memory, before = SystemTime(), reference_ms()
     hundred = _show("100 jobs, memory", stage(memory_stores(memory), 1, 100))
     thousand = _show("1,000 jobs, memory", stage(memory_stores(memory), 1, 1000))
     trickle = _show("ten POSTs of 100, memory", stage(memory_stores(memory), 10, 100))
@@ -127,6 +127,7 @@ def measure() -> dict[str, float]:
         client = server.client()
         local = _show("1,000 jobs, DynamoDB Local", stage(dynamodb_stores(client, client), 1, 1000))
     return {
+        "staging_reference_ms": round((before + reference_ms()) / 2, 1),
         "stage_100_s": round(hundred.last, 1),
         "stage_1000_s": round(thousand.last, 1),
         "stage_1000_median_s": round(thousand.median, 1),

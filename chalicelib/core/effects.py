@@ -58,7 +58,7 @@ from chalicelib.core.events import (
 )
 from chalicelib.core.holds import Hold
 from chalicelib.core.job import DEADLINE, Ahead, Job, Leg, LegStatus, Outcome, Stage, State
-from chalicelib.core.orders import Order, Orders, Verb, standing, with_order, without
+from chalicelib.core.orders import Order, Orders, Verb, standing, stands, with_order, without
 
 ORDER_ERRORS = frozenset(f"{verb}_refused" for verb in Verb)
 """What a job is said to stumble over when an order was refused. It is news until the run ends, or another order."""
@@ -151,7 +151,7 @@ def _unrefused(job: Job) -> Job:
 
 
 def _answered(job: Job, event: Ordered) -> Job:
-    return replace(_unrefused(job), orders=without(job.orders, event.order), answered=event.order)
+    return replace(_unrefused(job), orders=without(job.orders, event.order), answered=max(job.answered, event.order))
 
 
 def _held(job: Job, event: Held) -> Job:
@@ -171,7 +171,7 @@ def _altered_there(job: Job, event: AlteredThere) -> Job:
 
 
 def _order_refused(job: Job, event: OrderRefused) -> Job:
-    stood = any(each.number == event.order for each in job.orders)
+    stood = stands(job.orders, event.order)
     job = _answered(job, event)
     if event.change is not None:
         job = _alter(job, event.change)

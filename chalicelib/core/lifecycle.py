@@ -71,6 +71,7 @@ from chalicelib.core.events import (
     Withdrawn,
 )
 from chalicelib.core.job import FINAL, Ahead, Job, LegStatus, Mark, Outcome, Stage, State
+from chalicelib.core.orders import stands
 
 LONGEST_TRAIL = 200
 
@@ -170,6 +171,7 @@ TABLE: Mapping[State, Mapping[type[Event], State | Past]] = {
         Overdue: S.STAGED,
         DependencyMet: S.STAGED,
         DependencyBroken: S.STAGED,
+        CancelRefused: S.STAGED,
     },
     S.QUEUED: {
         HeldAhead: PAST,
@@ -306,7 +308,7 @@ def _takes_orders(job: Job, state: State) -> bool:
 
 def _stale(job: Job, event: Event) -> bool:
     """Events of an attempt that is not the job's own any more (or not yet)."""
-    if isinstance(event, Ordered) and event.order <= job.answered:
+    if isinstance(event, Ordered) and event.order <= job.answered and not stands(job.orders, event.order):
         return True
     if isinstance(event, Report):
         return event.epoch != job.epoch

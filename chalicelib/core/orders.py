@@ -56,6 +56,11 @@ def without(orders: Orders, number: int) -> Orders:
     return tuple(each for each in orders if each.number != number)
 
 
+def stands(orders: Orders, number: int) -> bool:
+    """Whether the order of this number has not been answered, or replaced by a newer one."""
+    return any(each.number == number for each in orders)
+
+
 def standing(orders: Orders, *verbs: Verb) -> Order | None:
     """The order of one of these verbs that stands, if one does."""
     return next((each for each in orders if each.verb in verbs), None)

@@ -289,7 +289,10 @@ def _before_data(report: AgentReport, job: Job) -> Event:
     if report.event == "refused" and report.command == "cancel":
         return CancelRefused(epoch=report.epoch)
     over = report.event in ("exited", "gone")
-    left = not over and job.may_be_held and job.ahead is not Ahead.WANTED
+    # What the site's policy refuses at the first lease has never been submitted. A rejection can have come after the
+    # submission, whose answer got lost.
+    never = job.ahead is Ahead.WANTED and report.event == "refused" and report.epoch == 1
+    left = not over and job.may_be_held and not never
     if (job.state is State.FAILED or job.cancel_requested) and not left:
         return Unheld(epoch=report.epoch)
     return Gone(epoch=report.epoch, error="gone" if over else report.event, left=left)

@@ -118,7 +118,7 @@ class PostJobs:
             raise InFlight
         edges = [(parent.number, job.ref.number) for job, _ in rows for parent in job.parents]
         note_dependants(self.dependants, self.jobs, self.clock, parents, edges)
-        self.postings.put_rows(rows, first=mine)
+        self.postings.put_rows(rows)
         for job, document in zip((job for job, _ in rows), documents, strict=True):
             note_targets(self.jobs, self.postings, job, document, now, company=posting.numbers)
         self._commit(posting, adds)

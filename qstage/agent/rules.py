@@ -396,8 +396,8 @@ def cancel(held: Held, now: float, *, unless_ran: bool = False) -> Held:
 
 def ordered(held: Held, command: Command, now: float) -> Step:
     """The scheduler has done what the service ordered, or it was so already."""
-    done = replace(report(held, _DONE[command.command], now), command=command.command, order=command.order)
-    return Step(held=held, reports=(done,))
+    said = report(held, _DONE[command.command], now)
+    return Step(held=held, reports=(_answering(said, command),))
 
 
 def altered(held: Held, command: Command, done: Change, now: float, *, refusal: str | None = None) -> Step:
@@ -407,13 +407,13 @@ def altered(held: Held, command: Command, done: Change, now: float, *, refusal: 
     """
     after = replace(held, lease=altered_lease(held.lease, done))
     event: Event = "altered" if refusal is None else "refused"
-    said = replace(
-        report(held, event, now, detail=refusal),
-        command=command.command,
-        order=command.order,
-        change=done.to_wire() or None,
-    )
-    return Step(held=after, reports=(said,))
+    said = replace(report(held, event, now, detail=refusal), change=done.to_wire() or None)
+    return Step(held=after, reports=(_answering(said, command),))
+
+
+def _answering(said: Report, order: Command) -> Report:
+    """The report as the answer to an order: of the lease that the service knows, which may have got lost on its way."""
+    return replace(said, epoch=order.epoch, command=order.command, order=order.order)
 
 
 def exited(

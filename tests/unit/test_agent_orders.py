@@ -91,7 +91,7 @@ class Desk:
         self.orders = Orders(self.policy, self.journal, self.scheduler, lambda: 1000.0)
 
     def obey(self, word: str, order: int = 5, **fields: Any) -> None:
-        self.orders.obey(read_command({"job": JOB, "id": 1001, "epoch": 1, "command": word, "order": order, **fields}))
+        self.orders.obey(read_command({"job": JOB, "id": 1001, "epoch": 1, "command": word, "order": order} | fields))
 
     @property
     def held(self) -> Held:
@@ -106,6 +106,11 @@ def desk(tmp_path: Path) -> Iterator[Desk]:
     made = Desk(tmp_path)
     yield made
     made.journal.close()
+
+
+def test_an_answer_is_of_the_lease_that_the_service_knows(desk: Desk) -> None:
+    desk.obey("hold", epoch=2)  # the answer that gave the second lease got lost
+    assert [each.epoch for each in desk.journal.reports.values()] == [2]
 
 
 @pytest.mark.parametrize(("word", "event"), [("hold", "held"), ("release", "released")])

@@ -160,6 +160,48 @@ def test_a_failure_is_told_at_once_and_the_removal_commanded_until_it_is_answere
     assert codes(house).count("held_ahead") == 1
 
 
+def test_a_submission_that_was_rejected_may_have_taken_place_and_is_looked_for() -> None:
+    house = House()
+    house.post(late())
+    minute(house, agent=False)
+    (lease,) = house.agent.call(holds=True).leases
+    words = {"job": str(lease.job.ref), "epoch": lease.job.epoch, "detail": "Stale file handle"}
+    house.agent.call({**words, "event": "rejected"}, take=0, holds=True)
+    minute(house, agent=False)
+    assert (house.job(1001).state, house.job(1001).error) == (State.FAILED, "rejected")
+    assert [command.word for command in house.agent.call(take=0, holds=True).commands] == ["cancel"]
+    gone = {**words, "event": "exited", "outcome": "canceled", "command": "cancel"}
+    assert house.agent.call(gone, take=0, holds=True).commands == []
+    assert house.job(1001).state is State.FAILED
+
+
+def test_a_job_that_its_site_s_policy_refuses_at_once_was_never_submitted() -> None:
+    house = House()
+    house.post(late())
+    minute(house, agent=False)
+    (lease,) = house.agent.call(holds=True).leases
+    refused = {"job": str(lease.job.ref), "epoch": 1, "event": "refused", "detail": "the owner is not one of ours"}
+    house.agent.call(refused, take=0, holds=True)
+    minute(house, agent=False)
+    assert house.job(1001).state is State.FAILED
+    assert house.agent.call(take=0, holds=True).commands == []
+
+
+def test_a_site_that_cannot_end_what_is_held_and_staged_says_why() -> None:
+    house = House()
+    held(house)
+    for _ in range(10):
+        if house.job(1001).state is State.STAGED:
+            break
+        minute(house, agent=False)
+    assert (house.job(1001).state, house.job(1001).ahead) == (State.STAGED, Ahead.HELD)
+    house.manage.cancel(ADA, JobNumber(1001))
+    job = house.job(1001)
+    words = {"job": str(job.ref), "epoch": job.epoch, "event": "refused", "command": "cancel", "detail": "not its mark"}
+    (answer,) = house.agent.call(words, take=0, holds=True).answers
+    assert (answer.result, house.job(1001).state, house.job(1001).error) == ("recorded", State.STAGED, "cancel_refused")
+
+
 def test_a_cancel_is_canceled_only_when_the_site_says_that_nothing_is_left() -> None:
     house = House()
     held(house, 10 * HOUR)

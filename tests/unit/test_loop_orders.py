@@ -282,6 +282,8 @@ def test_a_hold_and_an_alteration_stand_side_by_side_and_are_sent_in_the_order_t
     (alter, hold) = say(house)
     assert (alter[0], hold[0]) == ("alter", "hold")
     assert say(house, report(number, "held", command="hold", order=hold[1])) == [alter]
+    assert say(house, altered(number, alter[1])) == [], "an answer is not late because a newer order was answered first"
+    assert (asks(house, number)["duration"], held(house.job(number)), house.job(number).orders) == (2700, True, ())
 
 
 def test_answer_start_and_end_in_one_call_are_read_one_after_the_other() -> None:

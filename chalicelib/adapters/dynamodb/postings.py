@@ -64,24 +64,21 @@ class PostingTable:
         found = self._table.get(posting_key(user, key))
         return None if found is None else read_posting(found)
 
-    def put_rows(self, rows: Sequence[tuple[Job, Mapping[str, Any]]], *, first: bool = False) -> None:
-        """The first time all go in batches, which know no conditions: until the commit the rows are nobody's.
+    def put_rows(self, rows: Sequence[tuple[Job, Mapping[str, Any]]]) -> None:
+        """The documents first, so that no status is without its own. A repeat puts the same documents again.
 
-        A repeat may come when its job has long gone on. It puts the same documents again, before the statuses, and no
-        status back that is there: one by a conditional write; many by transactions, which cost twice the write units
-        but make ten calls of a thousand rows.
+        One status is one conditional write. Many go by transactions, which cost twice the write units but make
+        ten calls of a thousand rows.
         """
         documents = [
             job_items.write_document(job.ref, job.revision, document, words_expire(job.created_at, self._retention))
             for job, document in rows
         ]
-        items = [job_items.write_job(job, self._retention) for job, _ in rows]
-        if first:
-            self._table.fill([*documents, *items])
-            return
         self._table.fill(documents)
+        # A repeat may come when its job has long gone on: a status that is there is never put back. So may a call
+        # that boto3 has given up and made again: it is the condition that keeps it from harm, not the time.
         absent = Piece("attribute_not_exists(#sk)")
-        statuses = [self._table.put(item, absent) for item in items]
+        statuses = [self._table.put(job_items.write_job(job, self._retention), absent) for job, _ in rows]
         if len(statuses) == 1:
             self._table.write(statuses[0])
             return

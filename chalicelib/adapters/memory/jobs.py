@@ -133,7 +133,7 @@ class MemoryPostings:
         with self._rows.lock:
             return self._rows.postings.get((user, key))
 
-    def put_rows(self, rows: Sequence[tuple[Job, Mapping[str, Any]]], *, first: bool = False) -> None:
+    def put_rows(self, rows: Sequence[tuple[Job, Mapping[str, Any]]]) -> None:
         for job, document in rows:
             with self._rows.writing():
                 self._rows.documents.setdefault((job.ref, job.revision), json.dumps(dict(document)))

@@ -175,12 +175,8 @@ class Postings(Protocol):
         """Return the posting under this key."""
         ...
 
-    def put_rows(self, rows: Sequence[tuple[Job, Mapping[str, Any]]], *, first: bool = False) -> None:
-        """Put each status and document (as sent) that is not there yet. Safe to repeat.
-
-        ``first``: nobody else has had these numbers, and whoever repeats this does so when this caller is dead. It
-        costs less where there are many.
-        """
+    def put_rows(self, rows: Sequence[tuple[Job, Mapping[str, Any]]]) -> None:
+        """Put each status and document (as sent) that is not there yet. Safe to repeat."""
         ...
 
     def commit(self, posting: Posting, fact: InboxItem, now: datetime, adds: Holding, caps: Caps) -> Commit:
