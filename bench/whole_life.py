@@ -54,6 +54,7 @@ class Agent:
         body = {
             "agent": {"instance": "bench-agent", "version": "0.1.0", "host": "thetalogin1"},
             "take": TAKE,
+            "holds": True,
             "holding": [{"job": held.ref, "epoch": held.epoch} for held in self.held.values() if held.said == "leased"],
             "reports": told[:MOST_REPORTS],
         }

@@ -242,8 +242,7 @@ class Syncing:
         """
         found = dict(self.jobs.get_many(refs, strong=False))
         # A new lease is written on the condition of what was read; one that is given again is not written.
-        found |= self.jobs.get_many([ref for ref, job in found.items() if not leasable(job, now)])
-
+        found |= self.jobs.get_many([ref for ref, job in found.items() if _leasable(job) and leased(job, now)])
         some = [job for job in found.values() if request.holds or job.state is State.STAGED][: request.take]
 
         def decide(current: Job) -> tuple[Step, ...]:
