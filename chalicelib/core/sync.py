@@ -320,8 +320,8 @@ def _refusal(report: AgentReport, job: Job, document: Document | None) -> Event:
 
 def detail_of(report: AgentReport) -> Mapping[str, Any] | None:
     """The words of a report, for the job's story."""
+    words = {"words": [report.detail]} if report.detail else {}
     if report.event == "exited":
         counted = [{"item": f.item, "kind": f.kind, "files": f.files, "bytes": f.bytes} for f in report.found]
-        return {"tail": report.tail, "outputs": counted}
-    words = {"words": [report.detail]} if report.detail else {}
+        return {"tail": report.tail, "outputs": counted, **words}
     return {**report.terms, **words} or None

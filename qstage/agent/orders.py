@@ -9,14 +9,14 @@ from __future__ import annotations
 import contextlib
 import logging
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from qstage.agent import rules
 from qstage.agent.jobdir import DirectoryRefused, JobDirectory, NoDirectory, open_job_directory
 from qstage.agent.journal import Journal
 from qstage.agent.policy import OUR_OWN, Policy, refusal
-from qstage.agent.rules import Held, Phase, Presence, Step, of_attempt
+from qstage.agent.rules import ExitNote, Held, Phase, Presence, Step, of_attempt
 from qstage.agent.schedulers import Rejected, Scheduler, SchedulerAway
 from qstage.agent.wire import (
     ORDERS,
@@ -35,6 +35,22 @@ log = logging.getLogger("qstage.agent")
 
 _AT_THE_SCHEDULER = frozenset({Phase.HELD, Phase.QUEUED, Phase.ACTIVE})
 
+STRAY_GRACE = 60.0
+"""Seconds in which a job that has run and is gone may show its exit status, where nobody has watched it."""
+
+_UNKNOWN_OUTPUTS = (
+    "the job ran, and this agent did not know of it (its journal is gone): what it left was not looked at, and is "
+    "where it was"
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Run:
+    """Who took the right to run a job (None: nobody, or an agent, so that nobody does), and how it ended, if it has."""
+
+    native_id: str | None
+    exit: ExitNote | None
+
 
 class Orders:
     """What the service may order, within the site's policy."""
@@ -47,6 +63,8 @@ class Orders:
         self._refused: set[tuple[str, str]] = set()
         """What was refused, so that a command that comes again is not answered again. A cancel is tried again
         all the same: what is in the way may have gone, or the job."""
+        self._missed: dict[str, float] = {}
+        """Since when the scheduler has not had a job that has run and that nobody has watched."""
 
     def obey(self, command: Command) -> None:
         """Do what a command says, if it was not done; log what could not be done now."""
@@ -86,39 +104,65 @@ class Orders:
 
     def _cancel(self, command: Command, held: Held | None) -> None:
         if held is None:
-            if not self._is_said(command, {"exited"}):
-                try:
-                    self._cancel_stray(command)
-                except DirectoryRefused:
-                    if not self._is_gone(command):
-                        raise
-                self._say(command, "exited", outcome="canceled")
+            self._cancel_unknown(command)
         elif command.epoch < held.epoch:
             # The service reads its index a moment late: this was about a try that is over.
             log.info("cancel of an earlier lease left alone", extra={"job": command.job})
         elif held.phase is not Phase.ENDED:
             self._journal.put(rules.cancel(held, self._clock(), unless_ran=command.unless_ran))
 
-    def _cancel_stray(self, command: Command) -> None:
-        """A job not held: taken by an agent whose journal is gone, or never. Nothing of it shall run."""
-        if command.directory is None:
+    def _cancel_unknown(self, command: Command) -> None:
+        """A job not held: taken by an agent whose journal is gone, or never. Nothing of it shall run, unless it has
+        begun and that is to be left alone: then what is seen of it is told."""
+        if self._is_said(command, {"exited", "active"} if command.unless_ran else {"exited"}):
             return
-        self._end_unreleased(command, command.directory)
         try:
-            with open_job_directory(
-                command.directory, self._policy, create=False, attempt=command.attempt
-            ) as directory:
-                if directory.owner() is None:
-                    return  # nothing was ever submitted from here
-                directory.check_claim(command.job)
+            run = None if command.directory is None else self._stop_the_start(command, command.directory)
+            if run is not None and run.native_id is not None and command.unless_ran:
+                self._tell(command, run.native_id, run.exit)
+                return
+            if command.directory is not None:
+                self._cancel_stray(command, command.directory, run)
+        except DirectoryRefused:
+            if not self._is_gone(command):
+                raise
+        self._say(command, "exited", outcome="canceled")
+
+    def _stop_the_start(self, command: Command, path: str) -> _Run | None:
+        """What the job's directory tells of its run, which does not begin from here on; None where nothing was ever
+        submitted from it."""
+        try:
+            with open_job_directory(path, self._policy, create=False, attempt=command.attempt) as directory:
+                owner = directory.owner()
+                _check_own(directory.path, owner, command)
+                if owner is None:
+                    return None
                 directory.block(self._clock())
-                run = directory.run_marker()
-                script = f"{directory.path}/{OUR_OWN}/{of_attempt('run.sh', command.attempt)}"
+                marker = directory.run_marker()
+                return _Run(native_id=marker.native_id if marker else None, exit=directory.exit_note())
         except NoDirectory:
+            return None
+
+    def _tell(self, command: Command, native_id: str, note: ExitNote | None) -> None:
+        """Say of a job that runs on, or has run, what can be seen of it without its lease."""
+        seen = replace(command, native_id=native_id)
+        if note is None and not self._is_gone(seen):
+            self._missed.pop(command.job, None)
+            self._say(seen, "active")
             return
-        native = (run.native_id if run else None) or command.native_id
+        if note is None and self._clock() - self._missed.setdefault(command.job, self._clock()) < STRAY_GRACE:
+            return
+        outcome: Outcome = "lost" if note is None else "error" if note.code else "ok"
+        self._say(
+            seen, "exited", outcome=outcome, exit_code=None if note is None else note.code, detail=_UNKNOWN_OUTPUTS
+        )
+
+    def _cancel_stray(self, command: Command, path: str, run: _Run | None) -> None:
+        """End at the scheduler what there may be of the job: what bears its name, and what it is known by."""
+        self._end_unreleased(command, path)
+        native = None if run is None else run.native_id or command.native_id
         if native is not None:
-            self._scheduler.cancel(native, script)
+            self._scheduler.cancel(native, _script(path, command))
 
     def _end_unreleased(self, command: Command, path: str) -> None:
         """End what waits at the scheduler, held, of a job that this agent does not hold: an agent whose journal is gone
@@ -136,13 +180,13 @@ class Orders:
             return
         if any(held.native_id == native and job != command.job for job, held in self._journal.held.items()):
             raise DirectoryRefused(f"{native} at the scheduler is another job's: nothing was touched")
-        self._scheduler.cancel(native, f"{path.rstrip('/')}/{OUR_OWN}/{of_attempt('run.sh', command.attempt)}")
+        self._scheduler.cancel(native, _script(path, command))
 
     def _is_gone(self, command: Command) -> bool:
         """Whether the scheduler no longer has the job: then it matters no more what its directory is."""
         if command.native_id is None or command.directory is None:
             return False
-        script = f"{command.directory.rstrip('/')}/{OUR_OWN}/{of_attempt('run.sh', command.attempt)}"
+        script = _script(command.directory, command)
         return self._scheduler.presence({command.native_id: script}).get(command.native_id) is Presence.GONE
 
     def _cleanup(self, command: Command, held: Held | None) -> None:
@@ -226,6 +270,7 @@ class Orders:
         event: Event,
         *,
         outcome: Outcome | None = None,
+        exit_code: int | None = None,
         detail: str | None = None,
     ) -> None:
         self._journal.say(
@@ -236,11 +281,16 @@ class Orders:
                 at=rules.iso(self._clock()),
                 native_id=command.native_id,
                 outcome=outcome,
+                exit_code=exit_code,
                 detail=detail,
                 command=command.command,
                 order=command.order,
             )
         )
+
+
+def _script(path: str, command: Command) -> str:
+    return f"{path.rstrip('/')}/{OUR_OWN}/{of_attempt('run.sh', command.attempt)}"
 
 
 def _with_processes(change: Change, held: Held) -> Change:

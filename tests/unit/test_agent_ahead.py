@@ -11,11 +11,11 @@ import pytest
 
 from qstage.agent.config import AgentConfig
 from qstage.agent.journal import Journal
-from qstage.agent.orders import Orders
+from qstage.agent.orders import STRAY_GRACE, Orders
 from qstage.agent.policy import Policy
 from qstage.agent.rules import ASK_AGAIN, Phase, Presence
 from qstage.agent.schedulers import Receipt
-from qstage.agent.wire import Lease, read_command, read_lease
+from qstage.agent.wire import Lease, Report, read_command, read_lease
 from qstage.agent.work import Work
 from qstage.client.results import Secret
 
@@ -269,6 +269,65 @@ def test_a_cancel_ends_what_an_agent_without_this_journal_left_held(desk: Desk) 
     desk.open("another")
     desk.order("cancel", native_id="5001")
     assert (desk.said(), desk.scheduler.names) == (["exited"], {})
+
+
+def begin_to_run(desk: Desk) -> Path:
+    """A staged job is submitted and runs, and its agent's journal is lost. Returns where its run script writes."""
+    desk.lease(staged=True, held=False)
+    desk.look()
+    desk.scheduler.runs.add("5001")
+    own = desk.home / "jobs/k/md-7/.qstage"
+    (own / "run").mkdir()
+    (own / "run/native_id").write_text("5001\n")
+    (own / "run/started").write_text("990\n")
+    desk.open("another")
+    return own
+
+
+def last(desk: Desk) -> Report:
+    return list(desk.journal.reports.values())[-1]
+
+
+def test_a_late_job_that_has_begun_runs_on_though_the_agent_s_journal_is_gone(desk: Desk) -> None:
+    begin_to_run(desk)
+    for _ in range(2):
+        desk.order("cancel", unless_ran=True)
+    assert (desk.said(), list(desk.scheduler.names)) == (["active"], ["5001"])
+    assert (last(desk).native_id, last(desk).command) == ("5001", "cancel")
+    desk.order("cancel")
+    assert (desk.said(), desk.scheduler.names) == (["active", "exited"], {}), "its user may end it all the same"
+
+
+@pytest.mark.parametrize(("code", "outcome"), [(0, "ok"), (3, "error")])
+def test_a_late_job_that_has_run_is_told_of_by_its_own_exit_status_though_the_agent_s_journal_is_gone(
+    desk: Desk, code: int, outcome: str
+) -> None:
+    own = begin_to_run(desk)
+    (own / "exit").write_text(f"{code} 995\n")
+    desk.scheduler.names.clear()
+    desk.order("cancel", unless_ran=True)
+    assert desk.said() == ["exited"]
+    assert (last(desk).outcome, last(desk).exit_code) == (outcome, code)
+    assert "what it left was not looked at" in str(last(desk).detail)
+
+
+def test_a_late_job_that_began_and_is_gone_has_its_grace_to_show_an_exit_status_and_is_lost(desk: Desk) -> None:
+    begin_to_run(desk)
+    desk.scheduler.names.clear()
+    desk.order("cancel", unless_ran=True)
+    assert desk.said() == []
+    desk.now += STRAY_GRACE
+    desk.order("cancel", unless_ran=True)
+    assert (desk.said(), last(desk).outcome) == (["exited"], "lost")
+
+
+def test_a_late_job_that_has_not_begun_never_does_though_the_agent_s_journal_is_gone(desk: Desk) -> None:
+    desk.lease(staged=True, held=False)
+    desk.look()
+    desk.open("another")
+    desk.order("cancel", unless_ran=True)
+    assert (desk.said(), last(desk).outcome, desk.scheduler.names) == (["exited"], "canceled", {})
+    assert (desk.home / "jobs/k/md-7/.qstage/run/native_id").read_text() == "\n"
 
 
 def test_a_cancel_between_the_lease_and_the_release_ends_it_too(desk: Desk) -> None:

@@ -161,8 +161,9 @@ def test_what_a_site_refuses_of_a_cancelled_job_is_its_cleanup_if_it_says_so() -
 
 
 def test_the_words_of_a_report_go_into_the_story() -> None:
-    exited, rejected, queued = read(
+    exited, lost, rejected, queued = read(
         a_report("exited", outcome="error", exit_code=3, tail="Traceback", outputs=[{"item": 0, "kind": "missing"}]),
+        a_report("exited", outcome="lost", detail="the scheduler no longer knows the job"),
         a_report("rejected", detail="no such queue"),
         a_report("queued", native_id="7"),
     )
@@ -170,6 +171,7 @@ def test_the_words_of_a_report_go_into_the_story() -> None:
         "tail": "Traceback",
         "outputs": [{"item": 0, "kind": "missing", "files": 0, "bytes": 0}],
     }
+    assert detail_of(lost) == {"tail": "", "outputs": [], "words": ["the scheduler no longer knows the job"]}
     assert detail_of(rejected) == {"words": ["no such queue"]}
     assert detail_of(queued) is None
 
