@@ -40,6 +40,7 @@ from chalicelib.core.events import (
     LegsClaimed,
     LegsReleased,
     LegsSettled,
+    NotReleased,
     Offered,
     Ordered,
     OrderRefused,
@@ -100,7 +101,7 @@ def _lease(job: Job, event: Leased) -> Job:
 
 
 def _queued(job: Job, event: Queued) -> Job:
-    job = replace(job, native_id=event.native_id, leased_until=None, ahead=None, starts_at=None)
+    job = replace(_let_go_after_all(job), native_id=event.native_id, leased_until=None, ahead=None, starts_at=None)
     if job.state is State.QUEUED or job.hold is None:
         return job
     # It was held while it was on its way: now only the scheduler can.
@@ -110,11 +111,23 @@ def _queued(job: Job, event: Queued) -> Job:
 
 def _active(job: Job, event: Active) -> Job:
     # It has got its nodes after all: that it was late to get them is over.
-    in_time = replace(job, overdue=False, error=None, told=None) if job.overdue else job
+    in_time = replace(job, overdue=False, error=None, told=None) if job.overdue else _let_go_after_all(job)
     # What runs is not held, whoever let it go.
     waiting = job.waiting_for - {"hold"}
     known = replace(in_time, native_id=event.native_id, leased_until=None, ahead=None, starts_at=None)
     return replace(known, hold=None, waiting_for=waiting)
+
+
+def _not_released(job: Job, event: NotReleased) -> Job:
+    """It is news once of a lease, and none of a job that is to end."""
+    said = any((mark.code, mark.note) == (event.code, event.note) for mark in job.trail)
+    if said or job.cancel_requested or job.overdue or not job.may_be_held:
+        return job
+    return replace(job, error=event.code, told=job.version + 1)
+
+
+def _let_go_after_all(job: Job) -> Job:
+    return replace(job, error=None, told=None) if job.error == NotReleased.code else job
 
 
 def _ordered(job: Job, verb: Verb, terms: Mapping[str, Any] | None = None) -> Orders:
@@ -365,6 +378,7 @@ EFFECTS: Mapping[type[Event], Callable[[Job, Any], Job]] = {
     Rejected: _reject,
     Withdrawn: _cancel,
     CancelRefused: _cancel_refused,
+    NotReleased: _not_released,
     Held: _held,
     Released: _released,
     AlteredThere: _altered_there,

@@ -18,6 +18,7 @@ _WORDS: Mapping[str, str] = {
     "release_refused": "the site's scheduler would not let go of the job",
     "gone": "the scheduler's job, which was to be held until its data was there, is not there any more",
     "lost": "the site lost sight of the job: its scheduler no longer knows it, and it left no exit code",
+    "not_released": "the site's scheduler holds the job though its data is there, and does not let go of it",
     "no_space": "the destination stayed full for as long as a transfer may take",
     "output_incomplete": "fewer files arrived than the site had counted",
     "refused": "the site's own policy does not allow this job",

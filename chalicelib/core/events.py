@@ -185,6 +185,18 @@ class CancelRefused(Report):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class NotReleased(Report):
+    """The scheduler does not let go of a job that it holds and whose data is there; its story says why. The site asks
+    again and again."""
+
+    code = "not_released"
+
+    @property
+    def note(self) -> str:
+        return str(self.epoch)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Ordered(Report):
     """The scheduler has done what order number ``order`` wanted, or a site tells why it will not."""
 

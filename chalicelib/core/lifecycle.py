@@ -53,6 +53,7 @@ from chalicelib.core.events import (
     LegsClaimed,
     LegsReleased,
     LegsSettled,
+    NotReleased,
     Offered,
     Ordered,
     OrderRefused,
@@ -172,9 +173,11 @@ TABLE: Mapping[State, Mapping[type[Event], State | Past]] = {
         DependencyMet: S.STAGED,
         DependencyBroken: S.STAGED,
         CancelRefused: S.STAGED,
+        NotReleased: S.STAGED,
     },
     S.QUEUED: {
         HeldAhead: PAST,
+        NotReleased: PAST,
         Leased: PAST,
         RunRetried: S.STAGED,
         Queued: S.QUEUED,
@@ -197,6 +200,7 @@ TABLE: Mapping[State, Mapping[type[Event], State | Past]] = {
     },
     S.ACTIVE: {
         HeldAhead: PAST,
+        NotReleased: PAST,
         Leased: PAST,
         Queued: PAST,
         Active: S.ACTIVE,
@@ -214,6 +218,7 @@ TABLE: Mapping[State, Mapping[type[Event], State | Past]] = {
     S.STAGE_OUT: {
         Leased: PAST,
         HeldAhead: PAST,
+        NotReleased: PAST,
         Queued: PAST,
         Active: PAST,
         Exited: PAST,

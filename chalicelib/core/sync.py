@@ -24,6 +24,7 @@ from chalicelib.core.events import (
     Gone,
     Held,
     HeldAhead,
+    NotReleased,
     OrderRefused,
     Queued,
     Rejected,
@@ -196,7 +197,10 @@ def _check_report(entry: Mapping[str, Any], pointer: str, faults: list[Fault]) -
         faults.append(Fault(f"{pointer}/native_id", f"is required with {entry['event']}"))
     if entry["event"] == "exited" and entry["outcome"] is None:
         faults.append(Fault(f"{pointer}/outcome", "is required with exited"))
-    if entry["order"] is None and (entry["event"] in ("held", "released", "altered") or entry["command"] in _ORDERS):
+    # The release of a job whose data has come is no order of its user's: its lease says it.
+    by_lease = (entry["event"], entry["command"]) == ("refused", Verb.RELEASE)
+    answers = entry["event"] in ("held", "released", "altered") or entry["command"] in _ORDERS
+    if entry["order"] is None and answers and not by_lease:
         faults.append(Fault(f"{pointer}/order", "is required in an answer to an order"))
     if isinstance(entry["starts_at"], str) and _moment(entry["starts_at"]) is None:
         faults.append(Fault(f"{pointer}/starts_at", "must be a moment such as 2026-01-31T12:00:00Z"))
@@ -301,6 +305,8 @@ def _before_data(report: AgentReport, job: Job) -> Event:
 def _refusal(report: AgentReport, job: Job, document: Document | None) -> Event:
     """What a site would not do: obey an order, clean up, end the job, or submit it. The last is no failure of a
     cancelled job."""
+    if report.command == Verb.RELEASE and report.order is None:
+        return NotReleased(epoch=report.epoch)
     if report.command in _ORDERS and report.order is not None:
         change = None if document is None else _change(report, job, document)
         return OrderRefused(epoch=report.epoch, order=report.order, verb=Verb(report.command), change=change)

@@ -96,7 +96,8 @@ class Agent:
 
     def _room(self) -> int:
         """How many more jobs could be submitted within half a lease."""
-        waiting = sum(held.phase in {Phase.LEASED, Phase.SUBMITTING} for held in self._journal.held.values())
+        unsent = [held for held in self._journal.held.values() if held.phase in {Phase.LEASED, Phase.SUBMITTING}]
+        waiting = sum(held.release_at is None for held in unsent)  # what is not released takes nobody's place
         return max(0, min(self._config.take, int(HALF_A_LEASE / max(self._work.submit_seconds, 0.01))) - waiting)
 
     def _sync(self) -> None:

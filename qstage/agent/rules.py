@@ -54,6 +54,8 @@ CANCEL_AGAIN = 60.0
 
 ASK_AGAIN = 300.0
 """Seconds after which a scheduler is asked again when it would start a job that it holds."""
+RELEASE_AGAIN, RELEASE_SELDOM = 15.0, 900.0
+"""Seconds after which a scheduler that would not let go of a job is asked again: doubled each time, to this at most."""
 LEAST_NEWS, NEWS_SHARE = 300.0, 0.25
 """A new estimate is reported if it differs from the one before by this share of the time that was left until then, and
 by these seconds at least: each report is a write, and a small difference moves no data earlier or later."""
@@ -106,6 +108,10 @@ class Held:
     """Of a cancel: the job is to end only if it has not begun to run."""
     starts_at: float | None = None
     """The start that was last reported of a job that waits at the scheduler, held."""
+    refusals: int = 0
+    """How often the scheduler would not let go of it, now that its data is there."""
+    release_at: float | None = None
+    """When it is asked again. Seconds since the epoch."""
 
     @property
     def job(self) -> str:
@@ -129,6 +135,8 @@ class Held:
             "cancel_sent": self.cancel_sent,
             "unless_ran": self.unless_ran,
             "starts_at": self.starts_at,
+            "refusals": self.refusals,
+            "release_at": self.release_at,
         }
 
     @classmethod
@@ -248,6 +256,8 @@ def _begin(held: Held, seen: Seen) -> Step:
         return _ended(step, seen) if seen.exit is not None else step
     if held.cancel_at is not None or seen.run is not None:
         return Step(held=held, act=Act.GATHER, end=End(outcome="canceled", exit_code=None))
+    if ahead and held.release_at is not None and seen.now < held.release_at:
+        return Step(held=held)
     return Step(held=replace(held, phase=Phase.SUBMITTING), act=Act.RELEASE if ahead else Act.SUBMIT)
 
 
@@ -313,9 +323,19 @@ def _lost_ahead(held: Held, seen: Seen) -> Step:
     return turned_down(held, "gone", words, seen.now)
 
 
+def not_released(held: Held, words: str, now: float) -> Step:
+    """The scheduler would not let go of a job whose data is there: its user is told once, and it is asked again."""
+    pause = min(RELEASE_SELDOM, RELEASE_AGAIN * 2 ** min(held.refusals, 10))
+    after = replace(held, refusals=held.refusals + 1, release_at=now + pause)
+    said = replace(report(held, "refused", now, detail=words), command="release")
+    return Step(held=after, reports=() if held.refusals else (said,))
+
+
 def submitted(held: Held, native_id: str, ticket: str | None, now: float) -> Step:
     """The scheduler has taken the job."""
-    after = replace(held, phase=Phase.QUEUED, native_id=native_id, ticket=ticket, gone_since=None)
+    after = replace(
+        held, phase=Phase.QUEUED, native_id=native_id, ticket=ticket, gone_since=None, refusals=0, release_at=None
+    )
     return Step(held=after, reports=(report(after, "queued", now),))
 
 

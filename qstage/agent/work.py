@@ -208,11 +208,15 @@ class Work:
         if native is None or self._is_early(held, native):
             return
         self._prepare(lease)
-        self._keep(Step(held=replace(held, native_id=native)))
+        held = replace(held, native_id=native)
+        self._keep(Step(held=held))
         try:
             self._scheduler.release(native)
         except Rejected as error:
-            raise SchedulerAway(f"the scheduler did not release {native}: {error}") from error
+            log.warning("job not released", extra={"job": held.job, "native_id": native, "cause": str(error)})
+            words = f"the scheduler does not release {native}, and is asked again from time to time: {error}"
+            self._keep(rules.not_released(held, words, self._clock()))
+            return
         self._keep(rules.submitted(held, native, held.ticket, self._clock()))
         log.info("job released", extra={"job": held.job, "native_id": native})
 

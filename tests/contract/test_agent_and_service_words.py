@@ -20,9 +20,9 @@ from chalicelib.core.sites import LEASE, SCHEDULERS, SILENCE, read_site
 from chalicelib.core.sync import read_sync
 from chalicelib.service.sync import Command, Synced
 from qstage.agent.loop import HALF_A_LEASE, SUBMIT_WINDOW
-from qstage.agent.rules import Held, Phase, altered, ordered
+from qstage.agent.rules import Held, Phase, altered, not_released, ordered
 from qstage.agent.runscript import NATIVE_ID
-from qstage.agent.wire import Change, FoundOutput, Outcome, Report, read_command, read_lease
+from qstage.agent.wire import Change, FoundOutput, Lease, Outcome, Report, read_command, read_lease
 from qstage.cli.app import run
 from qstage.cli.commands.site import SCHEDULERS as OFFERED
 
@@ -42,6 +42,15 @@ def report(event: Any, **more: Any) -> Report:
     return Report(job="u/1001", epoch=1, event=event, at="2026-11-22T17:00:00Z", **more)
 
 
+def _lease() -> Lease:
+    return read_lease(
+        {
+            "job": "u/1001", "id": 1001, "epoch": 1, "leased_until": "x", "owner": {"id": "u", "username": "ada"},
+            "tag": "k3j2", "name": "md", "directory": "/jobs/k3j2/md-1001", "executable": "run.sh",
+        }
+    )  # fmt: skip
+
+
 def test_every_report_the_agent_makes_is_one_the_service_reads() -> None:
     links = tuple(f"a/{number}" for number in range(20))
     found = tuple(FoundOutput(item=n, kind="directory", files=2, bytes=2**40, links=links) for n in range(100))
@@ -50,6 +59,7 @@ def test_every_report_the_agent_makes_is_one_the_service_reads() -> None:
         report("active", native_id="7"),
         report("rejected", detail="no\n" * 5000),
         report("refused", detail="policy"),
+        not_released(Held(lease=_lease(), native_id="7"), "permission denied", 0.0).reports[0],
         report("cleaned"),
         *(report("exited", native_id="7", exit_code=143, outcome=outcome, tail="é" * 4096, outputs=found)
           for outcome in get_args(Outcome)),
@@ -75,13 +85,7 @@ def test_an_order_that_the_service_gives_is_one_that_the_agent_reads_and_so_is_t
     command = read_command(raw)
     assert (command.command, command.order) == (verb, 5)
     assert command.change == (Change(**CHANGES) if verb is Verb.ALTER else Change())
-    lease = read_lease(
-        {
-            "job": "u/1001", "id": 1001, "epoch": 1, "leased_until": "x", "owner": {"id": "u", "username": "ada"},
-            "tag": "k3j2", "name": "md", "directory": "/jobs/k3j2/md-1001", "executable": "run.sh",
-        }
-    )  # fmt: skip
-    held = Held(lease=lease, phase=Phase.QUEUED, native_id="7")
+    held = Held(lease=_lease(), phase=Phase.QUEUED, native_id="7")
     done = altered(held, command, command.change, 0.0) if verb is Verb.ALTER else ordered(held, command, 0.0)
     (said,) = read_sync(body(*done.reports)).reports
     assert (said.order, said.command, dict(said.terms)) == (5, verb, terms)

@@ -13,8 +13,8 @@ from qstage.agent.config import AgentConfig
 from qstage.agent.journal import Journal
 from qstage.agent.orders import STRAY_GRACE, Orders
 from qstage.agent.policy import Policy
-from qstage.agent.rules import ASK_AGAIN, Phase, Presence
-from qstage.agent.schedulers import Receipt
+from qstage.agent.rules import ASK_AGAIN, RELEASE_AGAIN, RELEASE_SELDOM, Phase, Presence
+from qstage.agent.schedulers import Receipt, Rejected
 from qstage.agent.wire import Lease, Report, read_command, read_lease
 from qstage.agent.work import Work
 from qstage.client.results import Secret
@@ -35,6 +35,8 @@ class Holding:
         self.runs: set[str] = set()
         self.start: float | None = None
         self.asked = 0
+        self.releases = 0
+        self.refusal: str | None = None
 
     def submit(self, lease: Lease, script: str, directory: str) -> Receipt:
         native = str(5001 + len(self.names))
@@ -61,6 +63,9 @@ class Holding:
         raise AssertionError("what is submitted held is not held by a second command")
 
     def release(self, native_id: str) -> None:
+        self.releases += 1
+        if self.refusal is not None:
+            raise Rejected(self.refusal)
         self.free.add(native_id)
 
     def forget(self, native_id: str, ticket: str | None) -> None:
@@ -142,6 +147,52 @@ def test_with_its_data_it_is_released_once_and_queued(desk: Desk) -> None:
     assert (desk.said(), desk.scheduler.free) == (["held_ahead", "queued"], {"5001"})
     assert "env -i" in desk.script()
     assert len(desk.scheduler.names) == 1, "nothing was submitted a second time"
+
+
+def last(desk: Desk) -> Report:
+    return list(desk.journal.reports.values())[-1]
+
+
+def not_released(desk: Desk) -> None:
+    """Its data is there, and an administrator holds it."""
+    desk.lease()
+    desk.look()
+    desk.scheduler.refusal = "job 5001: Access/permission denied"
+    desk.lease(staged=True, epoch=2, native_id="5001")
+    desk.look()
+
+
+def test_a_job_that_the_scheduler_does_not_release_is_told_of_once_in_its_words(desk: Desk) -> None:
+    not_released(desk)
+    for _ in range(5):
+        desk.look(RELEASE_SELDOM)
+    assert desk.said() == ["held_ahead", "refused"]
+    assert (last(desk).command, last(desk).order, last(desk).epoch) == ("release", None, 2)
+    assert str(last(desk).detail).endswith("is asked again from time to time: job 5001: Access/permission denied")
+
+
+def test_the_scheduler_is_asked_ever_more_seldom_and_what_it_lets_go_at_last_is_queued(desk: Desk) -> None:
+    not_released(desk)
+    desk.look(RELEASE_AGAIN - 1)
+    assert desk.scheduler.releases == 1
+    desk.look(1)
+    desk.look(RELEASE_AGAIN)
+    assert desk.scheduler.releases == 2, "the second pause is longer than the first"
+    for _ in range(100):
+        desk.look(60)
+    assert 8 <= desk.scheduler.releases <= 14, "in 100 minutes"
+    desk.open("journal")
+    desk.scheduler.refusal = None
+    desk.look(RELEASE_SELDOM)
+    assert (desk.said()[-1], desk.phase(), desk.scheduler.free) == ("queued", Phase.QUEUED, {"5001"})
+    assert desk.journal.held["u/7"].release_at is None
+
+
+def test_a_job_that_is_not_released_is_ended_when_its_user_says_so(desk: Desk) -> None:
+    not_released(desk)
+    desk.order("cancel", epoch=2)
+    desk.look()
+    assert (desk.said()[-1], desk.scheduler.names) == ("exited", {})
 
 
 def test_another_agent_finds_what_is_held_and_releases_it(desk: Desk) -> None:
@@ -282,10 +333,6 @@ def begin_to_run(desk: Desk) -> Path:
     (own / "run/started").write_text("990\n")
     desk.open("another")
     return own
-
-
-def last(desk: Desk) -> Report:
-    return list(desk.journal.reports.values())[-1]
 
 
 def test_a_late_job_that_has_begun_runs_on_though_the_agent_s_journal_is_gone(desk: Desk) -> None:

@@ -41,6 +41,7 @@ from chalicelib.core.events import (
     LegsClaimed,
     LegsReleased,
     LegsSettled,
+    NotReleased,
     Offered,
     OrderRefused,
     Overdue,
@@ -291,6 +292,12 @@ class Life:
             moment = self.data.draw(st.sampled_from([None, NOON + timedelta(days=2)]))
             assert self.tell(HeldAhead(epoch=self.job.epoch, native_id="7", starts_at=moment))
 
+    def see_it_not_released(self) -> None:
+        """Its data is there, and its scheduler keeps it all the same."""
+        if self.job.epoch and self.job.state not in (State.NEW, State.STAGE_IN) and self.data.draw(RARELY):
+            assert self.tell(NotReleased(epoch=self.job.epoch))
+            assert self.job.error != NotReleased.code or self.job.state is State.STAGED
+
     def lose_what_was_held(self) -> None:
         if self.job.epoch and self.job.state in (State.NEW, State.STAGE_IN) and self.data.draw(RARELY):
             left = self.data.draw(st.booleans()) and self.job.ahead in (Ahead.HELD, Ahead.FILED)
@@ -443,7 +450,7 @@ STEPS = (
         Life.see_it_at_the_scheduler,
         Life.see_it_ended,
     ),
-    *(Life.see_it_held, Life.see_it_held, Life.lose_what_was_held, Life.remove_what_was_held),
+    *(Life.see_it_held, Life.see_it_held, Life.see_it_not_released, Life.lose_what_was_held, Life.remove_what_was_held),
     *(Life.let_its_inputs_set_out, Life.let_its_inputs_set_out),
     *(
         Life.refuse_it,

@@ -202,6 +202,27 @@ def test_a_site_that_cannot_end_what_is_held_and_staged_says_why() -> None:
     assert (answer.result, house.job(1001).state, house.job(1001).error) == ("recorded", State.STAGED, "cancel_refused")
 
 
+def test_a_job_that_its_scheduler_does_not_release_says_so_in_its_words_until_it_does() -> None:
+    house = House()
+    held(house)
+    for _ in range(10):
+        if house.job(1001).state is State.STAGED:
+            break
+        minute(house, agent=False)
+    (lease,) = house.agent.call(holds=True).leases
+    about = {"job": str(lease.job.ref), "epoch": lease.job.epoch, "native_id": "71001"}
+    words = {**about, "event": "refused", "command": "release", "detail": "permission denied"}
+    for _ in range(2):
+        (answer,) = house.agent.call(words, take=0, holds=True).answers
+        assert (answer.result, house.job(1001).state) == ("recorded", State.STAGED)
+    assert shown(house)["error"] == {"code": "not_released", "detail": "permission denied"}
+    assert codes(house).count("not_released") == 1
+    house.agent.call({**about, "event": "queued"}, take=0, holds=True)
+    assert (house.job(1001).state, shown(house)["error"]) == (State.QUEUED, None)
+    (answer,) = house.agent.call(words, take=0, holds=True).answers
+    assert (answer.result, shown(house)["error"]) == ("recorded", None), "it comes late"
+
+
 def test_a_cancel_is_canceled_only_when_the_site_says_that_nothing_is_left() -> None:
     house = House()
     held(house, 10 * HOUR)

@@ -19,7 +19,7 @@ from chalicelib.core.ports.jobs import Jobs, Tale
 TOLD = frozenset({"exited", "overdue", "dependency_broken", "altered"})
 """Events that nobody can understand without words."""
 
-CAUSES = TOLD | {"settled", "rejected", "cancel_refused"}
+CAUSES = TOLD | {"settled", "rejected", "cancel_refused", "not_released"}
 """Events whose words may be what a job failed for."""
 
 
