@@ -23,10 +23,12 @@ if TYPE_CHECKING:
     from chalicelib.core.journey import Journey
     from chalicelib.core.orders import Order
     from chalicelib.core.sites import Site
+    from chalicelib.service.commanding import Command
     from chalicelib.service.jobs import Seen, Story
+    from chalicelib.service.leasing import Lease
     from chalicelib.service.outlooks import Prospect
     from chalicelib.service.posting import Posted
-    from chalicelib.service.sync import Command, Lease, Synced
+    from chalicelib.service.sync import Synced
 
 Body = dict[str, Any]
 

@@ -62,6 +62,11 @@ def _goes_ahead(job: Job) -> bool:
     return job.ahead is Ahead.FILED or (job.ahead is Ahead.WANTED and job.hold is None and not job.parents)
 
 
+def before_data(job: Job) -> bool:
+    """Whether the job is for an agent that submits it under a hold: its data is not there."""
+    return job.state in _BEFORE_DATA
+
+
 def rests(job: Job, now: datetime) -> bool:
     """Whether the job waits for the time of its next try."""
     return job.not_before is not None and job.not_before > now

@@ -18,7 +18,8 @@ from chalicelib.core.job import State
 from chalicelib.core.orders import Order, Verb
 from chalicelib.core.sites import LEASE, SCHEDULERS, SILENCE, read_site
 from chalicelib.core.sync import read_sync
-from chalicelib.service.sync import Command, Synced
+from chalicelib.service.commanding import Command
+from chalicelib.service.sync import Synced
 from qstage.agent.loop import HALF_A_LEASE, SUBMIT_WINDOW
 from qstage.agent.rules import Held, Phase, altered, not_released, ordered
 from qstage.agent.runscript import NATIVE_ID

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -15,6 +16,7 @@ from chalicelib.core.ids import JobNumber, SiteId
 from chalicelib.core.job import State
 from chalicelib.core.keys import site_scope
 from chalicelib.core.sites import LEASE, SILENCE
+from chalicelib.service.commanding import MOST_COMMANDS
 from chalicelib.service.sync import Synced
 
 MIRA = SiteId("mira")
@@ -220,6 +222,80 @@ def test_a_cancel_is_told_to_the_site_until_it_answers() -> None:
     assert commands(answer) == []
     house.answer_rings()
     assert house.job(number).state is State.CANCELED
+
+
+class Watched:
+    """A store whose calls of one name are noted: what each was asked for."""
+
+    def __init__(self, store: Any, name: str) -> None:
+        self._store, self._name = store, name
+        self.asked: list[Any] = []
+
+    def __getattr__(self, name: str) -> Any:
+        def noted(*args: Any, **fields: Any) -> Any:
+            self.asked.append(args[0] if name == "get_many" else fields)
+            return getattr(self._store, name)(*args, **fields)
+
+        return noted if name == self._name else getattr(self._store, name)
+
+
+def to_be_ended(house: House, count: int) -> list[JobNumber]:
+    """So many jobs in the queue that their user wants ended."""
+    numbers = staged(house, *(a_document(source=None, results=False) for _ in range(count)))
+    for some in (numbers[:100], numbers[100:]):
+        house.agent.call(take=100)
+        house.agent.call(*(report(number, "queued") for number in some), take=0)
+    for number in numbers:
+        house.manage.cancel(ADA, number)
+    return numbers
+
+
+def test_a_hundred_commands_that_are_never_answered_keep_no_other_waiting_for_ever() -> None:
+    house = House()
+    to_be_ended(house, 100)
+    house.clock.turn(minutes=11)
+    (late,) = to_be_ended(house, 1)
+    told: set[int] = set()
+    for _ in range(20):
+        house.clock.turn(seconds=2)
+        some = commands(house.agent.call(take=0))
+        assert len(some) == MOST_COMMANDS
+        told |= {number for number, _ in some}
+    assert late in told, "among the commands of twenty calls"
+
+
+def test_commands_that_have_just_been_given_cost_no_second_look_at_the_queue() -> None:
+    house = House()
+    numbers = to_be_ended(house, 105)
+    queue = Watched(house.syncing.queue, "due")
+    house.syncing = replace(house.syncing, queue=queue)
+    assert commands(house.agent.call(take=0)) == [(number, "cancel") for number in numbers[:100]]
+    assert queue.asked == [{"commands": MOST_COMMANDS, "leases": 0}]
+
+
+@pytest.mark.parametrize("holds", [True, False])
+def test_a_long_queue_costs_a_call_no_more_than_what_its_agent_takes(holds: bool) -> None:
+    """Whether it knows how to hold a job or not, where there is none to be held."""
+    house = House()
+    numbers = staged(house, *(a_document(source=None, results=False) for _ in range(50)))
+    queue, jobs = Watched(house.syncing.queue, "due"), Watched(house.syncing.jobs, "get_many")
+    house.syncing = replace(house.syncing, queue=queue, jobs=jobs)
+    holding = [{"job": f"{ADA.user}/{number}", "epoch": 1} for number in numbers[:2]]
+    answer = house.agent.call(take=5, holds=holds, holding=holding)
+    assert leased(answer) == [(number, 1) for number in numbers[2:7]]
+    assert queue.asked == [{"commands": MOST_COMMANDS, "leases": 7}]
+    assert {ref.number for refs in jobs.asked for ref in refs} == set(numbers[:7])
+
+
+def test_jobs_that_only_another_agent_could_hold_keep_no_staged_one_waiting() -> None:
+    house = House()
+    house.post(*(a_document(staging="just_in_time") for _ in range(30)))
+    house.answer_rings()
+    (number,) = staged(house)
+    house.clock.turn(minutes=1)
+    house.by_sweep_alone()
+    assert leased(house.agent.call(take=3, holds=False)) == [(number, 1)]
+    assert [each for each, _ in leased(house.agent.call(take=3, holds=True))] == [1001, 1002, 1003]
 
 
 def test_a_job_that_was_leased_is_not_canceled_before_its_site_says_so() -> None:
