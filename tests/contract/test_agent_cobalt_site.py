@@ -110,6 +110,27 @@ def test_a_running_job_is_left_alone_by_a_cancel_of_what_has_waited_too_long(sit
     assert ends(site, job)["outcome"] == "ok"
 
 
+def test_another_agent_without_the_journal_leaves_it_alone_too_and_tells_how_it_goes(site: CobaltSite) -> None:
+    job = site.lease(1001, WAIT)
+    site.start()
+    until(lambda: "active" in site.service.events(job), "it runs")
+    native = site.service.last(job)["native_id"]
+    site.stop()
+    site.service.change_hands()
+    other = site.second_home()
+    order_its_end(site, job, 1001, unless_ran=True)
+    other.start()
+    try:
+        until(lambda: site.service.events(job).count("active") == 2, "the other agent has seen it run")
+        assert site.service.last(job)["native_id"] == native
+        (site.directory(1001) / "go").touch()
+        report = ends(site, job)
+    finally:
+        other.stop()
+    assert (report["outcome"], report["exit_code"], report["native_id"]) == ("ok", 0, native)
+    assert (site.directory(1001) / "count").read_text() == "ran\n"
+
+
 @pytest.mark.parametrize("crash", ["submitting-after", "queued-before", "queued-after"])
 def test_an_agent_killed_around_qsub_finds_its_job_by_name_and_submits_no_second(site: CobaltSite, crash: str) -> None:
     blocker = site.lease(1000, WAIT, resources={"node_count": 4})
