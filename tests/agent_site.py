@@ -143,7 +143,7 @@ token_file = "token"
 scheduler = "{scheduler}"
 path = {json.dumps(path.split(":"))}
 state = "{home / "state"}"
-poll_seconds = 0.1
+poll_seconds = 0.25
 grace_seconds = 1.0
 [policy]
 owners = ["ada@uni.example"]

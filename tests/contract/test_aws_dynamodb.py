@@ -13,7 +13,6 @@ import boto3
 import pytest
 from botocore.exceptions import ClientError
 
-from emulators.aws.dynamodb_local import DynamoDBLocal, missing
 from emulators.aws.errors import TemplateError
 from emulators.aws.locked import locked_moto
 from emulators.aws.resources import TABLE, create_resources
@@ -29,19 +28,11 @@ def moto_client() -> Any:
     return boto3.client("dynamodb", region_name="us-east-1", aws_access_key_id="test", aws_secret_access_key="test")
 
 
-@pytest.fixture(scope="module")
-def local() -> Iterator[DynamoDBLocal]:
-    if reason := missing():
-        pytest.skip(reason)
-    with DynamoDBLocal() as running:
-        yield running
-
-
 @pytest.fixture(params=["moto", pytest.param("local", marks=pytest.mark.java)])
 def dynamodb(request: pytest.FixtureRequest) -> Iterator[Any]:
     """A client of a server that holds the template's one table, empty."""
     if request.param == "local":
-        client = request.getfixturevalue("local").client()
+        client = request.getfixturevalue("dynamodb_local").client()
         _create(client)
         yield client
         client.delete_table(TableName=NOTES)

@@ -4,6 +4,7 @@ import json
 import shutil
 import time
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ import requests
 from botocore.exceptions import ClientError
 
 from emulators.aws import AwsStack, StackError
-from emulators.aws.dynamodb_local import DynamoDBLocal, missing
+from emulators.aws.dynamodb_local import DynamoDBLocal
 from emulators.aws.errors import PolicyError, ProjectError, ScheduleError, TemplateError
 
 PROJECT = Path(__file__).parent / "fixtures" / "aws_project"
@@ -136,21 +137,19 @@ def test_the_gateways_own_address_can_be_a_parameter_and_a_setting(project: Path
 
 
 @pytest.mark.java
-def test_the_tables_may_live_in_dynamodb_local_behind_the_same_gate(project: Path) -> None:
-    if reason := missing():
-        pytest.skip(reason)
-    with DynamoDBLocal() as local:
-        template = project / "infra/template.json"
-        stack = AwsStack(project, templates=[template], state_dir=project.parent / "state", dynamodb=local.url)
-        with stack:
-            answer = requests.post(stack.gateway_url + "/notes", json={"id": "x", "text": "y"}, timeout=10)
-            assert answer.status_code == 201
-            direct = local.client()
-            found = direct.get_item(TableName="small-notes", Key={"id": {"S": "x"}})
-            direct.close()
-            assert found["Item"]["text"]["S"] == "y"
-            with pytest.raises(ClientError, match="dynamodb:Scan"):
-                stack.client("dynamodb", "api_handler").scan(TableName="small-notes")
+def test_the_tables_may_live_in_dynamodb_local_behind_the_same_gate(
+    project: Path, dynamodb_local: DynamoDBLocal
+) -> None:
+    template, direct = project / "infra/template.json", dynamodb_local.client()
+    stack = AwsStack(project, templates=[template], state_dir=project.parent / "state", dynamodb=dynamodb_local.url)
+    with closing(direct), stack:
+        answer = requests.post(stack.gateway_url + "/notes", json={"id": "x", "text": "y"}, timeout=10)
+        assert answer.status_code == 201
+        found = direct.get_item(TableName="small-notes", Key={"id": {"S": "x"}})
+        assert found["Item"]["text"]["S"] == "y"
+        with pytest.raises(ClientError, match="dynamodb:Scan"):
+            stack.client("dynamodb", "api_handler").scan(TableName="small-notes")
+        direct.delete_table(TableName="small-notes")
 
 
 def test_settings_given_by_hand_go_before_the_templates_and_may_refer(project: Path) -> None:

@@ -10,25 +10,17 @@ import pytest
 from botocore.exceptions import ClientError  # type: ignore[import-untyped]
 
 from chalicelib.adapters.attributes import to_item
-from emulators.aws.dynamodb_local import DynamoDBLocal, missing
+from emulators.aws.dynamodb_local import DynamoDBLocal
 from emulators.aws.meter import MeteredClient, Uncountable, size_of
 
 TABLE = "metered"
 SHOW = {"ReturnConsumedCapacity": "INDEXES"}
 
 
-@pytest.fixture(scope="module")
-def server() -> Iterator[DynamoDBLocal]:
-    if reason := missing():
-        pytest.skip(reason)
-    with DynamoDBLocal() as running:
-        yield running
-
-
 @pytest.fixture
-def client(server: DynamoDBLocal) -> Iterator[MeteredClient]:
+def client(dynamodb_local: DynamoDBLocal) -> Iterator[MeteredClient]:
     """A metered client of a table with one index that shows keys and one that shows everything."""
-    plain = server.client()
+    plain = dynamodb_local.client()
     names = ("user", "sk", "bucket", "due")
     index = [{"AttributeName": "bucket", "KeyType": "HASH"}, {"AttributeName": "due", "KeyType": "RANGE"}]
     plain.create_table(

@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from login_stores import each_store, local_server, login_stores
+from login_stores import each_store, login_stores
 
 from chalicelib.core.consent import SessionDemand
 from chalicelib.core.devices import DeviceGrant, DeviceState
@@ -19,8 +19,6 @@ from chalicelib.core.sessions import Authentication, Session
 
 NOW = datetime(2026, 11, 22, 17, 0, 0, 123456, tzinfo=UTC)
 ADA, BOB = UserId("ada"), UserId("bob")
-
-__all__ = ["local_server"]
 store = pytest.fixture(params=each_store())(login_stores)
 
 ATTEMPT = LoginAttempt(

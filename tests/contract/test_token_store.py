@@ -8,7 +8,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from login_stores import each_store, local_server, token_stores
+from login_stores import each_store, token_stores
 
 from chalicelib.core.ids import UserId
 from chalicelib.core.ports.tokens import TokenStore
@@ -17,8 +17,6 @@ from chalicelib.core.tokens import Sealed, TokenRecord
 
 NOW = datetime(2026, 11, 22, 17, 0, 0, 123456, tzinfo=UTC)
 ADA, BOB = UserId("ada"), UserId("bob")
-
-__all__ = ["local_server"]
 store = pytest.fixture(params=each_store())(token_stores)
 
 

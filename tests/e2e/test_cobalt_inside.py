@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from whole_stack import finished, opened, until
+from whole_stack import finished, until
 
 from emulators.stack import SITE, USER, Stack
 from qstage.cli.settings import Login, Settings, save
@@ -34,6 +34,8 @@ sort inputs/*.txt > results/sorted.txt
 echo "on $COBALT_PARTSIZE nodes: $(wc -l < results/sorted.txt) lines"
 """
 PATIENCE = 60.0
+OUT_OF_COMPANY = 200
+"""Seconds after which what a job leaves does not wait any more for that of one that may follow."""
 
 
 class LoginNode:
@@ -99,9 +101,12 @@ class LoginNode:
 
 
 @pytest.fixture
-def node(tmp_path: Path) -> Iterator[LoginNode]:
-    with opened(tmp_path) as stack:
-        yield LoginNode(tmp_path / "home", stack)
+def node(tmp_path: Path, stack: Stack) -> Iterator[LoginNode]:
+    """A login node with an empty queue; afterwards Cobalt has nothing of the test's."""
+    node = LoginNode(tmp_path / "home", stack)
+    yield node
+    node.run("left=$(qselect) && qdel $left")
+    stack.clock.turn(OUT_OF_COMPANY)
 
 
 def read_page(text: str) -> list[tuple[str, str]]:
@@ -119,6 +124,7 @@ def typed(node: LoginNode, line: str, answer: str) -> str:
 
 
 def test_the_session_inside_cobalt_is_answered_as_the_page_says(node: LoginNode) -> None:
+    """It comes first: the page's numbers are those of a new stack."""
     text = PAGE.read_text()
     lines = read_page(text)
     assert len(lines) >= 8

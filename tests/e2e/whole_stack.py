@@ -14,6 +14,8 @@ from emulators.stack import SITE, USER, Stack
 from qstage.client import Client, Job
 
 T = TypeVar("T")
+LOOK_AGAIN = 0.2
+"""Seconds between two looks: most are requests, and work for the very processes that are waited for."""
 FINAL = ("completed", "failed", "canceled")
 SCRIPT = "#!/bin/bash\nset -e\nmkdir -p results\ncat inputs/*.txt > 'results/all of it.txt'\necho done\n"
 
@@ -65,7 +67,7 @@ def until(found: Callable[[], T | None], what: str, seconds: float = 60) -> T:
     while time.monotonic() < end:
         if (seen := found()) is not None:
             return seen
-        time.sleep(0.05)
+        time.sleep(LOOK_AGAIN)
     raise AssertionError(f"after {seconds} s still not: {what}")
 
 

@@ -28,7 +28,6 @@ from chalicelib.core.ports.desks import Batches, Desks
 from chalicelib.core.ports.holdings import Holdings
 from chalicelib.core.ports.jobs import Dependants, Jobs, Postings, SiteQueue
 from chalicelib.core.ports.places import Collections, Sites
-from emulators.aws.dynamodb_local import DynamoDBLocal, missing
 from emulators.aws.locked import locked_moto
 from emulators.aws.resources import TABLE, create_resources
 
@@ -99,14 +98,6 @@ def in_dynamodb(client: Any, tables: dict[str, str], catch_up: Callable[[], None
         collections=CollectionTable(places),
         catch_up=catch_up,
     )
-
-
-@pytest.fixture(scope="session")
-def dynamodb_local() -> Iterator[DynamoDBLocal]:
-    if reason := missing():
-        pytest.skip(reason)
-    with DynamoDBLocal() as running:
-        yield running
 
 
 def _moto(region: str = "us-east-1") -> Any:
