@@ -21,6 +21,8 @@ from typing import Any
 
 ROOT = Path(__file__).parents[1]
 TOKEN = "qsa_abcdefghijkl_" + "t" * 43
+PATIENCE = 60.0
+"""Seconds to wait for anything: no promise of speed, for other tests run beside."""
 FINAL = {"exited", "rejected", "refused", "gone"}
 
 CRASHING = """
@@ -234,13 +236,13 @@ roots = ["{home / "shared"}"]
                 agent.communicate()
 
 
-def until(done: Callable[[], object], what: str, seconds: float = 20.0) -> None:
+def until(done: Callable[[], object], what: str, seconds: float = PATIENCE) -> None:
     end = time.monotonic() + seconds
     while not done():
         assert time.monotonic() < end, f"not in {seconds} s: {what}"
         time.sleep(0.05)
 
 
-def ends(site: Site, job: str, seconds: float = 20.0) -> dict[str, Any]:
+def ends(site: Site, job: str, seconds: float = PATIENCE) -> dict[str, Any]:
     until(lambda: FINAL & set(site.service.events(job)), f"{job} ends", seconds)
     return next(report for report in site.service.reports if report["job"] == job and report["event"] in FINAL)

@@ -33,7 +33,7 @@ mkdir -p results
 sort inputs/*.txt > results/sorted.txt
 echo "on $COBALT_PARTSIZE nodes: $(wc -l < results/sorted.txt) lines"
 """
-PATIENCE = 60.0
+PATIENCE = 120.0
 OUT_OF_COMPANY = 200
 """Seconds after which what a job leaves does not wait any more for that of one that may follow."""
 
@@ -102,11 +102,13 @@ class LoginNode:
 
 @pytest.fixture
 def node(tmp_path: Path, stack: Stack) -> Iterator[LoginNode]:
-    """A login node with an empty queue; afterwards Cobalt has nothing of the test's."""
+    """A login node; afterwards Cobalt has nothing of the test's, and the agent looks as often as one that is new."""
     node = LoginNode(tmp_path / "home", stack)
     yield node
     node.run("left=$(qselect) && qdel $left")
+    stack.stop_agent()
     stack.clock.turn(OUT_OF_COMPANY)
+    stack.start_agent()
 
 
 def read_page(text: str) -> list[tuple[str, str]]:

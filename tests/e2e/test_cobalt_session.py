@@ -32,7 +32,7 @@ cat inputs/*.txt | sort > results/sorted.txt
 """,
     "wait.sh": "#!/bin/bash\nsleep 600\n",
 }
-PATIENCE = 60
+PATIENCE = 120
 """Seconds that an answer may take to become what the page says: a job moves on by itself."""
 
 

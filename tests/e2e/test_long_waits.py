@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
-from whole_stack import FINAL, document, terminal_key, until
+from whole_stack import FINAL, PATIENCE, document, terminal_key, until
 
 from emulators.aws.front import Seen
 from emulators.globus.browser import Browser
@@ -22,7 +22,6 @@ SCHEDULES = ("refresh_tokens", "sweep")
 FUNCTIONS = ("api_handler", "exchange", "reconcile", *SCHEDULES)
 TOKEN, AUTHORIZE = ("POST", "/v2/oauth2/token"), ("GET", "/v2/oauth2/authorize")
 SUBMIT = ("POST", "/v0.10/transfer")
-PATIENCE = 60
 
 
 @pytest.fixture(scope="module")

@@ -14,6 +14,8 @@ from emulators.stack import SITE, USER, Stack
 from qstage.client import Client, Job
 
 T = TypeVar("T")
+PATIENCE = 120.0
+"""Seconds to wait for anything: no promise of speed, for other tests run beside."""
 LOOK_AGAIN = 0.2
 """Seconds between two looks: most are requests, and work for the very processes that are waited for."""
 FINAL = ("completed", "failed", "canceled")
@@ -61,7 +63,7 @@ def document(stack: Stack, *, script: str = SCRIPT, **more: Any) -> dict[str, An
     }
 
 
-def until(found: Callable[[], T | None], what: str, seconds: float = 60) -> T:
+def until(found: Callable[[], T | None], what: str, seconds: float = PATIENCE) -> T:
     """Wait for something to be so, and say what was awaited if it never is."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:
@@ -71,7 +73,7 @@ def until(found: Callable[[], T | None], what: str, seconds: float = 60) -> T:
     raise AssertionError(f"after {seconds} s still not: {what}")
 
 
-def finished(stack: Stack, number: int, seconds: float = 60) -> Job:
+def finished(stack: Stack, number: int, seconds: float = PATIENCE) -> Job:
     """The job once it is final."""
     assert stack.login is not None
     client = stack.login.client
