@@ -2,8 +2,9 @@
 
 moto's DynamoDB has no locks: under threads it loses updates (measured: 380 acknowledged compare-and-sets,
 value 360). Its transactions copy whole tables and run again for a repeated ClientRequestToken. Its SQS
-reads the machine's clock. Each is put right here, at one named seam of moto, and taken back when the
-context ends. What moto gets wrong beyond this list is in this package's README.
+reads the machine's clock. Half its time goes into looking for each attribute's value under ten types and
+two names, and a tenth into listing its own directory. Each is put right here, at one named seam of moto,
+and taken back when the context ends. What moto gets wrong beyond this list is in this package's README.
 """
 
 from __future__ import annotations
@@ -16,8 +17,9 @@ from contextlib import ExitStack, contextmanager
 from typing import Any
 from unittest.mock import patch
 
-from moto import mock_aws
+from moto import backends, mock_aws
 from moto.core.responses import ActionResult
+from moto.core.serialize import BaseJSONSerializer
 from moto.dynamodb import models as dynamodb_models
 from moto.dynamodb.exceptions import DynamodbException
 from moto.dynamodb.models.dynamo_type import DynamoType
@@ -48,6 +50,9 @@ def tamed(clock: Clock) -> Iterator[None]:
         put(patch.object(DynamoHandler, "transact_write_items", _once_per_token(clock)))
         put(patch.object(dynamodb_models.DynamoDBBackend, "transact_write_items", _transact))
         put(patch("moto.dynamodb.responses.TRANSACTION_MAX_ITEMS", 100))
+        put(patch.object(BaseJSONSerializer, "_serialize_type_structure", _write_structure))
+        modules = frozenset(backends.list_of_moto_modules())
+        put(patch.object(backends, "list_of_moto_modules", lambda: modules))
         put(patch.object(sqs_models, "unix_time", clock.now))
         put(patch.object(sqs_models, "unix_time_millis", lambda: clock.now() * 1000))
         for name in _SQS_CALLS:
@@ -107,6 +112,19 @@ def _once_per_token(clock: Clock) -> Callable[[DynamoHandler], ActionResult]:
         return result
 
     return once
+
+
+_any_structure = BaseJSONSerializer._serialize_type_structure
+
+
+def _write_structure(serializer: Any, serialized: Any, value: Any, shape: Any, key: str) -> None:
+    """A string or number of an item as it is; everything else moto's own way."""
+    if shape.name == "AttributeValue" and key and type(value) is dict and len(value) == 1:
+        ((kind, held),) = value.items()
+        if kind in ("S", "N") and type(held) is str:
+            serializer._default_serialize(serialized, {kind: held}, shape, key)
+            return
+    _any_structure(serializer, serialized, value, shape, key)
 
 
 _whole_table_transact = dynamodb_models.DynamoDBBackend.transact_write_items

@@ -93,6 +93,17 @@ def race(count: int, work: Callable[[], None]) -> None:
         raise error
 
 
+def test_an_item_of_every_type_is_read_back_as_it_was_put(dynamodb: Any) -> None:
+    kinds: dict[str, Any] = {
+        "S": "é", "N": "1.5", "B": b"\x00", "BOOL": False, "NULL": True, "SS": ["a"], "NS": ["2"], "BS": [b"b"],
+        "L": [{"S": ""}, {"N": "3"}, {"L": []}, {"M": {"S": {"S": "S"}}}], "M": {"N": {"N": "4"}, "M": {"M": {}}},
+    }  # fmt: skip
+    item = key("1") | {f"a {kind}": {kind: value} for kind, value in kinds.items()}
+    dynamodb.put_item(TableName=NOTES, Item=item)
+    assert read(dynamodb, "1") == item
+    assert dynamodb.scan(TableName=NOTES)["Items"] == [item]
+
+
 def test_the_template_makes_its_tables_and_only_them(dynamodb: Any) -> None:
     assert dynamodb.list_tables()["TableNames"] == [NOTES]
     table = dynamodb.describe_table(TableName=NOTES)["Table"]
