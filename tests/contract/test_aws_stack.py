@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterator
 from datetime import datetime
 from pathlib import Path
+from statistics import median
 from typing import Any, TypeVar
 
 import pytest
@@ -150,10 +151,12 @@ def test_requests_are_served_side_by_side_and_the_rest_wait_their_turn(api: Api,
 
 def test_a_kept_connection_serves_many_requests_without_a_stall(api: Api) -> None:
     api("GET", "/login")
-    started = time.monotonic()
+    took: list[float] = []
     for _ in range(20):
+        started = time.monotonic()
         assert api("GET", "/login").status_code == 401
-    assert (time.monotonic() - started) / 20 < 0.03, "a delayed ACK alone would be 0.04 s"
+        took.append(time.monotonic() - started)
+    assert median(took) < 0.03, "a delayed ACK alone would be 0.04 s"
 
 
 # -- the functions
