@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 from urllib.parse import parse_qs, unquote, urlsplit
 
+from emulators.aws import partiql
 from emulators.aws.iam import Access
 from emulators.aws.web import Request
 
@@ -133,8 +134,21 @@ def _dynamodb(operation: str, body: dict[str, Any], directory: Directory) -> Ite
         for table, writes in body["RequestItems"].items():
             keys = [one for write in writes for one in write.values()]
             yield _batch_access(operation, table, keys, directory)
+    elif operation == "BatchExecuteStatement":
+        for each in body["Statements"]:
+            yield _statement_access(each, directory)
     else:
         raise UnjudgeableError("dynamodb", operation)
+
+
+def _statement_access(statement: Mapping[str, Any], directory: Directory) -> Access:
+    """A statement needs PartiQL's own action of its kind, and no other."""
+    try:
+        found = partiql.read(statement["Statement"], statement.get("Parameters", ()))
+    except partiql.UnknownStatementError as error:
+        raise UnjudgeableError("dynamodb", f"BatchExecuteStatement ({error})") from error
+    kind, item = ("PartiQLInsert", found.item) if isinstance(found, partiql.Insert) else ("PartiQLUpdate", found.where)
+    return _table_access(kind, {"TableName": found.table, "Key": item}, directory)
 
 
 def _table_arn(table: str, directory: Directory) -> str:

@@ -1,10 +1,11 @@
 """moto, made fit for more than one thread and for a clock that turns.
 
 moto's DynamoDB has no locks: under threads it loses updates (measured: 380 acknowledged compare-and-sets,
-value 360). Its transactions copy whole tables and run again for a repeated ClientRequestToken. Its SQS
-reads the machine's clock. Half its time goes into looking for each attribute's value under ten types and
-two names, and a tenth into listing its own directory. Each is put right here, at one named seam of moto,
-and taken back when the context ends. What moto gets wrong beyond this list is in this package's README.
+value 360). Its transactions copy whole tables and run again for a repeated ClientRequestToken. Its PartiQL
+fails on conditional updates. Its SQS reads the machine's clock. Half its time goes into looking for each
+attribute's value under ten types and two names, and a tenth into listing its own directory. Each is put
+right here, at one named seam of moto, and taken back when the context ends. What moto gets wrong beyond
+this list is in this package's README.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from moto.dynamodb.models.table import Table
 from moto.dynamodb.responses import DynamoHandler
 from moto.sqs import models as sqs_models
 
+from emulators.aws.statements import batch_of_statements
 from emulators.clock import Clock, SystemClock
 
 _TOKEN_LIFE = 600.0  # seconds that DynamoDB remembers a ClientRequestToken
@@ -49,6 +51,7 @@ def tamed(clock: Clock) -> Iterator[None]:
         put(patch.object(DynamoHandler, "call_action", _locked(DynamoHandler.call_action, lock)))
         put(patch.object(DynamoHandler, "transact_write_items", _once_per_token(clock)))
         put(patch.object(dynamodb_models.DynamoDBBackend, "transact_write_items", _transact))
+        put(patch.object(dynamodb_models.DynamoDBBackend, "batch_execute_statement", batch_of_statements))
         put(patch("moto.dynamodb.responses.TRANSACTION_MAX_ITEMS", 100))
         put(patch.object(BaseJSONSerializer, "_serialize_type_structure", _write_structure))
         modules = frozenset(backends.list_of_moto_modules())

@@ -10,7 +10,8 @@ rules of the developer guide's pages on item sizes and on read and write consump
 * what is not there costs the least of its kind.
 
 It must see every write of its tables from their making on: it keeps a copy of each item, to know what a write
-replaced. What it cannot count (filters, projections, scans, PartiQL) it refuses. One call at a time.
+replaced. What it cannot count (filters, projections, scans, other statements than ``partiql`` reads) it refuses. One
+call at a time.
 """
 
 from __future__ import annotations
@@ -22,6 +23,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from math import ceil
 from typing import Any
+
+from emulators.aws import partiql
 
 Item = Mapping[str, Any]
 _WRITE_KB, _READ_KB = 1024, 4096
@@ -212,6 +215,21 @@ class MeteredClient:
             raise
         for kind, body in parts:
             self._written(kind, body, times=2)
+        return answer
+
+    def _batch_execute_statement(self, request: dict[str, Any]) -> Any:
+        answer = self._client.batch_execute_statement(**request)
+        for asked, told in zip(request["Statements"], answer["Responses"], strict=True):
+            found = partiql.read(asked["Statement"], asked["Parameters"])
+            item = found.item if isinstance(found, partiql.Insert) else found.where
+            key = {name: item[name] for name in self._table(found.table).keys}
+            code = told.get("Error", {}).get("Code")
+            if code in ("ConditionalCheckFailed", "DuplicateItem"):
+                self._refused({"TableName": found.table, "Key": key}, times=1)
+            elif code is None and isinstance(found, partiql.Insert):
+                self._written("Put", {"TableName": found.table, "Item": found.item}, times=1)
+            elif code is None:
+                self._written("Update", {"TableName": found.table, "Key": key}, times=1)
         return answer
 
     def _written(self, kind: str, body: Mapping[str, Any], times: int) -> None:

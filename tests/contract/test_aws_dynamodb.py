@@ -231,6 +231,70 @@ def test_a_transaction_of_a_hundred_reads_is_answered(dynamodb: Any) -> None:
     assert len(dynamodb.transact_get_items(TransactItems=gets)["Responses"]) == 100
 
 
+INSERT = f"INSERT INTO \"{NOTES}\" VALUE {{'id': ?, 'n': ?, 'text': ?}}"
+UPDATE = f'UPDATE "{NOTES}" SET "n"=? REMOVE "text" REMOVE "more" WHERE "id"=? AND "n"=?'
+
+
+def number(value: int) -> Any:
+    return {"N": str(value)}
+
+
+def insert(name: str, n: int) -> Any:
+    return {"Statement": INSERT, "Parameters": [{"S": name}, number(n), {"S": "words"}]}
+
+
+def update(name: str, n: int, was: int) -> Any:
+    return {"Statement": UPDATE, "Parameters": [number(n), {"S": name}, number(was)]}
+
+
+def codes(answer: Any) -> list[str | None]:
+    return [each.get("Error", {}).get("Code") for each in answer["Responses"]]
+
+
+def test_each_statement_of_a_batch_is_carried_out_or_refused_by_itself(dynamodb: Any) -> None:
+    there = dynamodb.batch_execute_statement(Statements=[insert("a", 1), insert("b", 1)])
+    assert codes(there) == [None, None]
+    answer = dynamodb.batch_execute_statement(Statements=[update("a", 2, 1), insert("b", 9), update("none", 2, 1)])
+    assert codes(answer) == [None, "DuplicateItem", "ConditionalCheckFailed"]
+    assert codes(dynamodb.batch_execute_statement(Statements=[update("a", 3, 1)])) == ["ConditionalCheckFailed"]
+    assert read(dynamodb, "a") == {**key("a"), "n": number(2)}
+    assert read(dynamodb, "b") == {**key("b"), "n": number(1), "text": {"S": "words"}}
+    assert read(dynamodb, "none") is None
+
+
+def test_what_is_wrong_with_a_statement_is_told_of_it_or_of_its_batch(dynamodb: Any) -> None:
+    elsewhere = {**insert("a", 1), "Statement": INSERT.replace(NOTES, "nowhere")}
+    empty = {"Statement": INSERT, "Parameters": [{"S": ""}, number(1), {"S": "words"}]}
+    answer = dynamodb.batch_execute_statement(Statements=[elsewhere, empty, insert("b", 1)])
+    assert codes(answer) == ["ResourceNotFound", "ValidationError", None]
+    for wrong in ([insert("a", 1), insert("a", 1)], [insert(str(n), 1) for n in range(26)]):
+        with pytest.raises(ClientError, match="ValidationException"):
+            dynamodb.batch_execute_statement(Statements=wrong)
+
+
+def test_of_updates_side_by_side_one_finds_what_it_expects(dynamodb: Any) -> None:
+    dynamodb.batch_execute_statement(Statements=[insert("a", 0)])
+    won: list[int] = []
+
+    def work() -> None:
+        for was in range(8):
+            answer = dynamodb.batch_execute_statement(Statements=[update("a", was + 1, was)])
+            won.extend([was] if codes(answer) == [None] else [])
+
+    race(4, work)
+    assert sorted(won) == list(range(len(won)))
+    assert int(read(dynamodb, "a")["n"]["N"]) == len(won)
+
+
+def test_moto_refuses_a_statement_that_is_not_read_here() -> None:
+    with locked_moto(CLOCK):
+        dynamodb = moto_client()
+        _create(dynamodb)
+        for text in (f'DELETE FROM "{NOTES}" WHERE "id"=?', f'UPDATE "{NOTES}" SET "n"=1 WHERE "id"=?'):
+            with pytest.raises(ClientError, match="not read here"):
+                dynamodb.batch_execute_statement(Statements=[{"Statement": text, "Parameters": [{"S": "a"}]}])
+
+
 def test_motos_memory_of_a_token_ends_by_the_clock_it_is_given() -> None:
     clock = TurnedClock()
     with locked_moto(clock):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -150,6 +151,70 @@ def test_a_page_is_counted_whole_and_a_batch_item_by_item(client: MeteredClient)
     }
     for index in ("keys", "all"):
         check("query", TableName=TABLE, IndexName=index, **bucket)
+
+
+class Paraphrased:
+    """A client that carries a batch of statements out as the calls that do the same, and adds up what they consumed.
+
+    Of statements the server does not say it.
+    """
+
+    def __init__(self, client: Any) -> None:
+        self._client = client
+        self.told = 0.0
+
+    def __getattr__(self, call: str) -> Any:
+        return getattr(self._client, call)
+
+    def batch_execute_statement(self, Statements: list[dict[str, Any]]) -> Any:  # noqa: N803 - boto3's name
+        for each in Statements:
+            values = each["Parameters"]
+            if each["Statement"].startswith("INSERT"):
+                names = re.findall(r"'(\w+)': \?", each["Statement"])
+                item = dict(zip(names, values, strict=True))
+                answer = self._client.put_item(TableName=TABLE, Item=item, **SHOW)
+            else:
+                answer = self._client.update_item(
+                    TableName=TABLE,
+                    Key={"user": values[3], "sk": values[4]},
+                    UpdateExpression="SET x = :x, #b = :b, due = :d REMOVE n",
+                    ExpressionAttributeNames={"#b": "bucket"},
+                    ExpressionAttributeValues=dict(zip((":x", ":b", ":d"), values, strict=False)),
+                    **SHOW,
+                )
+            self.told += answer["ConsumedCapacity"]["CapacityUnits"]
+        return {"Responses": [{} for _ in Statements]}
+
+
+@pytest.mark.java
+def test_a_statement_costs_what_the_call_that_does_the_same_does(client: MeteredClient) -> None:
+    server = Paraphrased(client._client)
+    metered, walk = MeteredClient(server), random.Random(5)
+    update = f'UPDATE "{TABLE}" SET "x"=? SET "bucket"=? SET "due"=? REMOVE "n" WHERE "user"=? AND "sk"=?'
+    for number in range(30):
+        item = an_item(walk, number)
+        names = ", ".join(f"'{name}': ?" for name in item)
+        insert = {"Statement": f'INSERT INTO "{TABLE}" VALUE {{{names}}}', "Parameters": list(item.values())}
+        new = [{"S": "y" * walk.choice([1, 3000])}, {"S": walk.choice("ab")}, {"S": "9"}, *key_of(number).values()]
+        metered.batch_execute_statement(Statements=[insert])
+        assert metered.tally.writes == server.told, insert
+        metered.batch_execute_statement(Statements=[{"Statement": update, "Parameters": new}])
+        assert metered.tally.writes == server.told, new
+
+
+@pytest.mark.java
+def test_a_refused_statement_costs_what_it_would_have(client: MeteredClient) -> None:
+    big = to_item({"user": "u", "sk": "J#1", "x": "x" * 2000})
+    client.put_item(TableName=TABLE, Item=big)
+    before = client.snapshot()
+    insert = f"INSERT INTO \"{TABLE}\" VALUE {{'user': ?, 'sk': ?}}"
+    update = f'UPDATE "{TABLE}" SET "x"=? WHERE "user"=? AND "sk"=? AND "x"=?'
+    for text, values in ((insert, []), (update, [{"S": "y"}])):
+        parameters = [*values, *key_of(1).values(), *values]
+        answer = client.batch_execute_statement(Statements=[{"Statement": text, "Parameters": parameters}])
+        assert "Error" in answer["Responses"][0]
+    spent = client.tally - before
+    assert (spent.writes, dict(spent.by_kind)) == (4, {f"{TABLE} J refused": 4})
 
 
 @pytest.mark.java

@@ -103,6 +103,26 @@ def test_a_batch_is_on_every_table_it_names() -> None:
     assert wants("dynamodb", "X.BatchWriteItem", writes) == [("dynamodb:BatchWriteItem", TABLES + "jobs")]
 
 
+def test_a_statement_needs_partiqls_own_action_on_its_table() -> None:
+    ann, seven = {"S": "ann"}, {"N": "7"}
+    statements = [
+        {"Statement": "INSERT INTO \"jobs\" VALUE {'user': ?, 'n': ?}", "Parameters": [ann, seven]},
+        {"Statement": 'UPDATE "desks" SET "n"=? WHERE "user"=?', "Parameters": [seven, ann]},
+    ]
+    assert wants("dynamodb", "X.BatchExecuteStatement", {"Statements": statements}) == [
+        ("dynamodb:PartiQLInsert", TABLES + "jobs"),
+        ("dynamodb:PartiQLUpdate", TABLES + "desks"),
+    ]
+    one = {"Statements": statements[:1]}
+    assert context("dynamodb", "X.BatchExecuteStatement", one)["dynamodb:leadingkeys"] == ("ann",)
+
+
+def test_a_statement_that_is_not_read_is_refused_by_name() -> None:
+    body = {"Statements": [{"Statement": 'SELECT * FROM "jobs"'}]}
+    with pytest.raises(UnjudgeableError, match="SELECT"):
+        wants("dynamodb", "X.BatchExecuteStatement", body)
+
+
 def test_a_query_shows_its_leading_key_however_it_is_spelt() -> None:
     body = {
         "TableName": "jobs",

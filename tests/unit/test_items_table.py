@@ -9,6 +9,7 @@ import pytest
 from botocore.exceptions import ClientError, ConnectTimeoutError  # type: ignore[import-untyped]
 
 from chalicelib.adapters.dynamodb.expressions import Piece, arguments
+from chalicelib.adapters.dynamodb.statements import Statement
 from chalicelib.adapters.dynamodb.table import ATTEMPTS, Refused, Table
 from chalicelib.core.errors import FarSide
 
@@ -143,15 +144,66 @@ def test_what_a_batch_of_writes_leaves_is_written_again_and_given_up_at_last() -
         table.remove([{"sk": "1"}, {"sk": "2"}])
 
 
+def done(*codes: str) -> Any:
+    return {"Responses": [{"Error": {"Code": code, "Message": ""}} if code else {} for code in codes]}
+
+
+def some_inserts(table: Table, count: int) -> list[Statement]:
+    return [table.insert({"sk": str(n)}) for n in range(count)]
+
+
+def test_each_of_many_writes_took_place_or_was_refused() -> None:
+    client = Scripted(done("", "DuplicateItem", "ConditionalCheckFailed"))
+    table, pauses = a_table(client)
+    assert table.write_each(some_inserts(table, 3)) == [True, False, False]
+    assert table.write_each([]) == []
+    assert pauses == []
+
+
+def test_of_many_writes_those_that_could_not_be_tried_are_tried_again_alone() -> None:
+    client = Scripted(
+        done("ThrottlingError", "", "TransactionConflict", "DuplicateItem"), done("", "InternalServerError"), done("")
+    )
+    table, pauses = a_table(client)
+    assert table.write_each(some_inserts(table, 4)) == [True, True, True, False]
+    asked = [[each["Parameters"] for each in request["Statements"]] for _, request in client.asked]
+    assert asked[1:] == [[[{"S": "0"}], [{"S": "2"}]], [[{"S": "2"}]]]
+    assert len(pauses) == 2
+
+
+def test_writes_that_can_never_be_tried_are_given_up_as_a_passing_fault() -> None:
+    table, _ = a_table(Scripted(*[done("ThrottlingError")] * ATTEMPTS))
+    with pytest.raises(FarSide, match="met other writers"):
+        table.write_each(some_inserts(table, 1))
+
+
+def test_a_statement_that_is_our_own_fault_crashes() -> None:
+    table, _ = a_table(Scripted(done("", "ValidationError")))
+    with pytest.raises(ClientError, match="ValidationError"):
+        table.write_each(some_inserts(table, 2))
+
+
+def test_statements_say_the_conditions_and_every_attribute_that_must_go() -> None:
+    table, _ = a_table(Scripted())
+    first = table.insert({"user": "u", "sk": "s", "n": 1, "due": None})
+    assert first == Statement(
+        "INSERT INTO \"jobs\" VALUE {'user': ?, 'sk': ?, 'n': ?}", [{"S": "u"}, {"S": "s"}, {"N": "1"}]
+    )
+    key = {"user": "u", "sk": "s"}
+    second = table.amend(key, {**key, "n": 2, "d": "x", "due": None}, {"n": 1})
+    assert second.text == 'UPDATE "jobs" SET "n"=? SET "d"=? REMOVE "due" WHERE "user"=? AND "sk"=? AND "n"=?'
+    assert second.parameters == [{"N": "2"}, {"S": "x"}, {"S": "u"}, {"S": "s"}, {"N": "1"}]
+
+
 def test_writes_go_by_25_and_reads_by_100() -> None:
     client = Scripted(*[{}] * 3, *[{"Responses": {}}] * 3)
     table, _ = a_table(client)
     table.fill([{"sk": str(n)} for n in range(60)])
     table.get_many([{"sk": str(n)} for n in range(201)])
     sizes = [len(request["RequestItems"]["jobs"]) for call, request in client.asked if call == "batch_write_item"]
-    assert sizes == [25, 25, 10]
+    assert sorted(sizes) == [10, 25, 25]
     keys = [len(request["RequestItems"]["jobs"]["Keys"]) for _, request in client.asked[3:]]
-    assert keys == [100, 100, 1]
+    assert sorted(keys) == [1, 100, 100]
 
 
 def test_only_reads_of_an_index_are_not_strong() -> None:

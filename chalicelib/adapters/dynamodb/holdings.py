@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from chalicelib.adapters.dynamodb import desk_items
-from chalicelib.adapters.dynamodb.encoding import job_sk, moment, number_of
+from chalicelib.adapters.dynamodb import desk_items, job_items
+from chalicelib.adapters.dynamodb.encoding import job_sk
 from chalicelib.adapters.dynamodb.expressions import Piece
 from chalicelib.adapters.dynamodb.postings import posting_key, read_posting
 from chalicelib.adapters.dynamodb.table import Refused, Table
 from chalicelib.core.holdings import Tally
 from chalicelib.core.ids import JobNumber, UserId
-from chalicelib.core.job import FINAL
 from chalicelib.core.ports.holdings import LiveRow
 
 
@@ -30,15 +29,9 @@ class HoldingTable:
             "#user = :user AND #sk BETWEEN :first AND :last",
             {"user": user, "first": job_sk(first), "last": job_sk(10**10 - 1)},
         )
-        ended = {f"ended{place}": state.value for place, state in enumerate(sorted(FINAL))}
-        only = Piece(f"NOT #s IN ({', '.join(f':{name}' for name in ended)})", ended)
-        for item in self._table.query(within, only=only, fields=("sk", "c", "p", "b")):
-            yield LiveRow(
-                number=number_of(item["sk"]),
-                bytes=item.get("b", 0),
-                posted=item.get("p"),
-                created_at=moment(item["c"]),
-            )
+        not_ended = Piece("attribute_not_exists(#expires)")
+        for item in self._table.query(within, only=not_ended, fields=("sk", "d")):
+            yield job_items.live_row(item)
 
     def committed(self, user: UserId, postings: Iterable[str]) -> frozenset[str]:
         found = self._table.get_many([posting_key(user, each) for each in postings])

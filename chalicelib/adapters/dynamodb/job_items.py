@@ -1,16 +1,21 @@
 """How a job's status, its documents and its tales look as items. The one place that knows their attributes.
 
 The status is written at every step of a job's life and read in every listing, so it is kept under 1 KB in the
-plain case, the unit in which DynamoDB counts writes: short names, no attribute for what has its first value, legs
-and trail as JSON arrays, the trail's moments as microseconds since the job's creation.
+plain case, the unit in which DynamoDB counts writes: short names, nothing for what has its first value. Only what
+conditions and indexes look at is an attribute; the rest is one JSON text, because what a write takes of a processor
+grows with its attributes. Moments in it are microseconds since the job's creation.
 
-    v schema · n version · r revision · s state · si site · ow owner · na name · ix index · c created_at
-    u updated_at · l legs · e epoch · lu leased_until · ni native_id · oc outcome · x exit_code · fs failed_stage
+    v schema · n version · d data · expires
+    site_bucket, site_due: the keys of the index ``site``
+
+In the data:
+
+    r revision · s state · si site · ow owner · na name · ix index · c created_at (since 1970) · u updated_at
+    l legs · e epoch · lu leased_until · ni native_id · oc outcome · x exit_code · fs failed_stage
     er error · to told · xd exited · cr cancel_requested · h hold · o orders · oa answered · cl cleanup
     dl deadlines · od overdue · rt retry · at attempt · nb not_before · pa parents · bk broken · aw awaited
     hd ahead · wa awaits_start · sa starts_at · su submission (where it is not the attempt)
-    w waiting_for · p posted · t trail · tg tags · j journey · b size · expires
-    site_bucket, site_due: the keys of the index ``site``
+    w waiting_for · p posted · t trail · tg tags · j journey · b size
 """
 
 from __future__ import annotations
@@ -29,8 +34,6 @@ from chalicelib.adapters.dynamodb.encoding import (
     job_sk,
     json_text,
     key,
-    maybe_micros,
-    maybe_moment,
     micros,
     moment,
     number_of,
@@ -43,6 +46,7 @@ from chalicelib.core.ids import BatchId, CollectionId, JobNumber, JobRef, SiteId
 from chalicelib.core.job import Ahead, Deadlines, Job, Leg, LegStatus, Mark, Outcome, Retry, Stage, State
 from chalicelib.core.journey import Journey
 from chalicelib.core.orders import Order, Verb
+from chalicelib.core.ports.holdings import LiveRow
 from chalicelib.core.ports.jobs import Tale
 from chalicelib.core.shards import site_shard
 from chalicelib.core.site_queue import Kind, site_due
@@ -81,22 +85,31 @@ def ref_of(item: Mapping[str, Any]) -> JobRef:
 
 
 def write_job(job: Job, retention: timedelta) -> dict[str, Any]:
-    """The status item, with its index keys, and its expiry if the job is final."""
+    """The status item, with its index keys, and its expiry if the job is final: every attribute that it can have."""
     return {
         **status_key(job.ref),
         "v": SCHEMA,
         "n": job.version,
-        "r": job.revision,
-        "s": job.state.value,
+        "d": json_text({name: value for name, value in _data(job).items() if value is not None}),
+        "expires": expiry(job.updated_at + retention) if job.state.final else None,
+        **_site_keys(job),
+    }
+
+
+def _data(job: Job) -> dict[str, Any]:
+    created = job.created_at
+    return {
+        "r": None if job.revision == 1 else job.revision,
+        "s": _STATES[job.state],
         "si": job.site,
         "ow": job.owner,
         "na": job.name,
         "ix": job.index or None,
-        "c": micros(job.created_at),
-        "u": micros(job.updated_at),
-        "l": json_text([_write_leg(leg) for leg in job.legs]) if job.legs else None,
+        "c": micros(created),
+        "u": micros(job.updated_at) - micros(created),
+        "l": [_write_leg(leg) for leg in job.legs] or None,
         "e": job.epoch or None,
-        "lu": maybe_micros(job.leased_until),
+        "lu": _since(created, job.leased_until),
         "ni": job.native_id,
         "oc": job.outcome.value if job.outcome else None,
         "x": job.exit_code,
@@ -106,29 +119,27 @@ def write_job(job: Job, retention: timedelta) -> dict[str, Any]:
         "xd": job.exited,
         "cr": job.cancel_requested or None,
         "h": None if job.hold is None else job.hold.value,
-        "o": json_text([_write_order(each) for each in job.orders]) if job.orders else None,
+        "o": [_write_order(each) for each in job.orders] or None,
         "oa": job.answered or None,
-        "dl": None if job.deadlines == Deadlines() else _deadlines_text(job.deadlines),
+        "dl": None if job.deadlines == Deadlines() else _write_deadlines(job.deadlines),
         "hd": None if job.ahead is None else job.ahead.value,
         "wa": job.awaits_start or None,
-        "sa": maybe_micros(job.starts_at),
+        "sa": _since(created, job.starts_at),
         "od": job.overdue or None,
-        "rt": None if job.retry == Retry() else json_text([job.retry.attempts, job.retry.delay]),
+        "rt": None if job.retry == Retry() else [job.retry.attempts, job.retry.delay],
         "at": None if job.attempt == 1 else job.attempt,
         "su": None if job.submission == job.attempt else job.submission,
-        "nb": maybe_micros(job.not_before),
-        "pa": json_text([[parent.number, parent.when.value] for parent in job.parents]) if job.parents else None,
+        "nb": _since(created, job.not_before),
+        "pa": [[parent.number, parent.when.value] for parent in job.parents] or None,
         "bk": job.broken,
         "aw": job.awaited or None,
         "cl": job.cleanup or None,
-        "w": json_text(sorted(job.waiting_for)) if job.waiting_for else None,
+        "w": sorted(job.waiting_for) or None,
         "p": job.posted,
-        "t": json_text([_write_mark(mark, job.created_at) for mark in job.trail]) if job.trail else None,
-        "tg": json_text(job.tags) if job.tags else None,
-        "j": json_text(_write_journey(job.journey)) if job.journey else None,
+        "t": [_write_mark(mark, created) for mark in job.trail] or None,
+        "tg": dict(job.tags) or None,
+        "j": _write_journey(job.journey) if job.journey else None,
         "b": job.size or None,
-        "expires": expiry(job.updated_at + retention) if job.state.final else None,
-        **_site_keys(job),
     }
 
 
@@ -136,51 +147,60 @@ def read_job(item: Mapping[str, Any], now: datetime) -> Job | None:
     """The status, or None if it has expired: DynamoDB may take days to remove it."""
     if "expires" in item and item["expires"] <= now.timestamp():
         return None
-    created = moment(item["c"])
+    data = json.loads(item["d"])
+    created = moment(data["c"])
     return Job(
         ref=ref_of(item),
-        owner=item["ow"],
-        site=SiteId(item["si"]),
-        name=item["na"],
-        index=item.get("ix", 0),
+        owner=data["ow"],
+        site=SiteId(data["si"]),
+        name=data["na"],
+        index=data.get("ix", 0),
         created_at=created,
-        updated_at=moment(item["u"]),
-        state=State(item["s"]),
+        updated_at=created + timedelta(microseconds=data["u"]),
+        state=_STATE_OF[data["s"]],
         version=item["n"],
-        revision=item["r"],
-        legs=tuple(_read_leg(*leg) for leg in json.loads(item.get("l", "[]"))),
-        epoch=item.get("e", 0),
-        leased_until=maybe_moment(item.get("lu")),
-        native_id=item.get("ni"),
-        outcome=Outcome(item["oc"]) if "oc" in item else None,
-        exit_code=item.get("x"),
-        failed_stage=Stage(item["fs"]) if "fs" in item else None,
-        error=item.get("er"),
-        told=item.get("to"),
-        exited=item.get("xd"),
-        cancel_requested=item.get("cr", False),
-        hold=_read_hold(item.get("h")),
-        orders=tuple(_read_order(*order) for order in json.loads(item.get("o", "[]"))),
-        answered=item.get("oa", 0),
-        ahead=Ahead(item["hd"]) if "hd" in item else None,
-        awaits_start=item.get("wa", False),
-        starts_at=maybe_moment(item.get("sa")),
-        deadlines=_read_deadlines(item.get("dl")),
-        overdue=item.get("od", False),
-        retry=_read_retry(item.get("rt")),
-        attempt=item.get("at", 1),
-        submission=item.get("su", item.get("at", 1)),
-        not_before=maybe_moment(item.get("nb")),
-        parents=tuple(Parent(number=number, when=When(when)) for number, when in json.loads(item.get("pa", "[]"))),
-        broken=item.get("bk"),
-        awaited=item.get("aw", False),
-        cleanup=item.get("cl", False),
-        waiting_for=frozenset(json.loads(item.get("w", "[]"))),
-        posted=item.get("p"),
-        trail=tuple(_read_mark(created, *mark) for mark in json.loads(item.get("t", "[]"))),
-        tags=json.loads(item.get("tg", "{}")),
-        journey=_read_journey(*json.loads(item["j"])) if "j" in item else None,
-        size=item.get("b", 0),
+        revision=data.get("r", 1),
+        legs=tuple(_read_leg(*leg) for leg in data.get("l", ())),
+        epoch=data.get("e", 0),
+        leased_until=_at(created, data.get("lu")),
+        native_id=data.get("ni"),
+        outcome=Outcome(data["oc"]) if "oc" in data else None,
+        exit_code=data.get("x"),
+        failed_stage=Stage(data["fs"]) if "fs" in data else None,
+        error=data.get("er"),
+        told=data.get("to"),
+        exited=data.get("xd"),
+        cancel_requested=data.get("cr", False),
+        hold=Hold(data["h"]) if "h" in data else None,
+        orders=tuple(_read_order(*order) for order in data.get("o", ())),
+        answered=data.get("oa", 0),
+        ahead=Ahead(data["hd"]) if "hd" in data else None,
+        awaits_start=data.get("wa", False),
+        starts_at=_at(created, data.get("sa")),
+        deadlines=_read_deadlines(*data["dl"]) if "dl" in data else Deadlines(),
+        overdue=data.get("od", False),
+        retry=_read_retry(*data["rt"]) if "rt" in data else Retry(),
+        attempt=data.get("at", 1),
+        submission=data.get("su", data.get("at", 1)),
+        not_before=_at(created, data.get("nb")),
+        parents=tuple(Parent(number=number, when=When(when)) for number, when in data.get("pa", ())),
+        broken=data.get("bk"),
+        awaited=data.get("aw", False),
+        cleanup=data.get("cl", False),
+        waiting_for=frozenset(data.get("w", ())),
+        posted=data.get("p"),
+        trail=tuple(_read_mark(created, *mark) for mark in data.get("t", ())),
+        tags=data.get("tg", {}),
+        journey=_read_journey(*data["j"]) if "j" in data else None,
+        size=data.get("b", 0),
+    )
+
+
+def live_row(item: Mapping[str, Any]) -> LiveRow:
+    """What the count of a user's live jobs needs of a status."""
+    data = json.loads(item["d"])
+    return LiveRow(
+        number=number_of(item["sk"]), bytes=data.get("b", 0), posted=data.get("p"), created_at=moment(data["c"])
     )
 
 
@@ -232,7 +252,7 @@ def _site_keys(job: Job) -> dict[str, Any]:
     """Present only while the site has something to do with the job, which keeps the index small."""
     due = site_due(job)
     if due is None:
-        return {}
+        return {"site_bucket": None, "site_due": None}
     return {"site_bucket": site_bucket(job.site, site_shard(job.ref)), "site_due": site_key(*due)}
 
 
@@ -296,29 +316,16 @@ def _read_journey(
     )
 
 
-def _read_deadlines(stored: str | None) -> Deadlines:
-    if stored is None:
-        return Deadlines()
-    stage_in, stage_out, *queue = json.loads(stored)
-    return Deadlines(stage_in=stage_in, stage_out=stage_out, queue=queue[0] if queue else None)
+def _write_deadlines(deadlines: Deadlines) -> list[Any]:
+    return [deadlines.stage_in, deadlines.stage_out, deadlines.queue]
 
 
-def _deadlines_text(deadlines: Deadlines) -> str:
-    return json_text([deadlines.stage_in, deadlines.stage_out, deadlines.queue])
+def _read_deadlines(stage_in: int | None, stage_out: int | None, queue: int | None) -> Deadlines:
+    return Deadlines(stage_in=stage_in, stage_out=stage_out, queue=queue)
 
 
-def _read_retry(stored: str | None) -> Retry:
-    if stored is None:
-        return Retry()
-    attempts, delay = json.loads(stored)
+def _read_retry(attempts: int, delay: int) -> Retry:
     return Retry(attempts=attempts, delay=delay)
-
-
-def _read_hold(stored: str | bool | None) -> Hold | None:
-    """Statuses written before there were two kinds say true."""
-    if not stored:
-        return None
-    return Hold.RUN if isinstance(stored, bool) else Hold(stored)
 
 
 def _write_order(order: Order) -> list[Any]:
@@ -329,6 +336,14 @@ def _write_order(order: Order) -> list[Any]:
 
 def _read_order(number: int, verb: str, terms: Mapping[str, Any] | None = None) -> Order:
     return Order(number=number, verb=Verb(verb), terms=terms or {})
+
+
+def _since(created: datetime, at: datetime | None) -> int | None:
+    return None if at is None else micros(at) - micros(created)
+
+
+def _at(created: datetime, since: int | None) -> datetime | None:
+    return None if since is None else created + timedelta(microseconds=since)
 
 
 def _write_mark(mark: Mark, created: datetime) -> list[Any]:

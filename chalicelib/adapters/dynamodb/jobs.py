@@ -5,13 +5,13 @@ from __future__ import annotations
 import heapq
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import timedelta
-from functools import partial
 from itertools import islice
 from typing import Any
 
 from chalicelib.adapters.dynamodb import desk_items, job_items
 from chalicelib.adapters.dynamodb.encoding import document_sk, edge_sk, job_sk, key, number_of, tale_sk, words_expire
 from chalicelib.adapters.dynamodb.expressions import Piece
+from chalicelib.adapters.dynamodb.statements import Statement
 from chalicelib.adapters.dynamodb.table import Refused, Table
 from chalicelib.core.desk import InboxItem
 from chalicelib.core.ids import JobNumber, JobRef, SiteId, UserId
@@ -85,7 +85,21 @@ class JobTable:
         return not isinstance(answer, Refused) or answer.stored == {k: v for k, v in tale.items() if v is not None}
 
     def save_many(self, saves: Sequence[Save]) -> Sequence[bool]:
-        return self._table.at_once([partial(self.save, each.job, was=each.was, tales=each.tales) for each in saves])
+        tales = [(place, each.job, tale) for place, each in enumerate(saves) for tale in each.tales]
+        items = [job_items.write_tale(job.ref, tale, job.updated_at, self._retention) for _, job, tale in tales]
+        first = self._table.write_each([self._table.insert(item) for item in items])
+        contested = {place for (place, _, _), done in zip(tales, first, strict=True) if not done}
+        rest = [place for place in range(len(saves)) if place not in contested]
+        saved = dict(zip(rest, self._table.write_each([self._amended(saves[place]) for place in rest]), strict=True))
+        # Where other words stand already, or these from a call that was cut off, ``save`` knows what to do.
+        saved |= {
+            place: self.save(saves[place].job, was=saves[place].was, tales=saves[place].tales) for place in contested
+        }
+        return [saved[place] for place in range(len(saves))]
+
+    def _amended(self, save: Save) -> Statement:
+        status = job_items.write_job(save.job, self._retention)
+        return self._table.amend(job_items.status_key(save.job.ref), status, {"n": save.was})
 
     def list(self, user: UserId, wanted: Wanted, limit: int, marker: str | None) -> Page:
         before = None if marker is None else read_marker(marker)

@@ -25,7 +25,7 @@ from chalicelib.adapters.dynamodb.encoding import (
     write_numbers,
 )
 from chalicelib.adapters.dynamodb.expressions import Piece
-from chalicelib.adapters.dynamodb.table import MOST_TOGETHER, Refused, Table, Write
+from chalicelib.adapters.dynamodb.table import Refused, Table
 from chalicelib.core.desk import InboxItem
 from chalicelib.core.holdings import Caps, Holding
 from chalicelib.core.ids import FIRST_NUMBER, JobNumber, UserId
@@ -65,32 +65,16 @@ class PostingTable:
         return None if found is None else read_posting(found)
 
     def put_rows(self, rows: Sequence[tuple[Job, Mapping[str, Any]]]) -> None:
-        """The documents first, so that no status is without its own. A repeat puts the same documents again.
+        """Each only if it is not there, so that a repeat harms nothing.
 
-        One status is one conditional write. Many go by transactions, which cost twice the write units but make
-        ten calls of a thousand rows.
+        It may come when its job has long gone on; so may a call that boto3 has given up and made again.
         """
-        documents = [
-            job_items.write_document(job.ref, job.revision, document, words_expire(job.created_at, self._retention))
-            for job, document in rows
-        ]
-        self._table.fill(documents)
-        # A repeat may come when its job has long gone on: a status that is there is never put back. So may a call
-        # that boto3 has given up and made again: it is the condition that keeps it from harm, not the time.
-        absent = Piece("attribute_not_exists(#sk)")
-        statuses = [self._table.put(job_items.write_job(job, self._retention), absent) for job, _ in rows]
-        if len(statuses) == 1:
-            self._table.write(statuses[0])
-            return
-        for start in range(0, len(statuses), MOST_TOGETHER):
-            self._put_absent(statuses[start : start + MOST_TOGETHER])
-
-    def _put_absent(self, statuses: list[Write]) -> None:
-        while statuses:
-            there = frozenset(self._table.transact(statuses))
-            if not there:
-                return
-            statuses = [write for place, write in enumerate(statuses) if place not in there]
+        writes = []
+        for job, document in rows:
+            expires = words_expire(job.created_at, self._retention)
+            writes.append(self._table.insert(job_items.write_document(job.ref, job.revision, document, expires)))
+            writes.append(self._table.insert(job_items.write_job(job, self._retention)))
+        self._table.write_each(writes)
 
     def commit(self, posting: Posting, fact: InboxItem, now: datetime, adds: Holding, caps: Caps) -> Commit:
         # Once only: a second commit would wake the planner for jobs that it may have finished with.

@@ -17,7 +17,9 @@ from typing import Any, TypeVar
 
 from chalicelib.adapters.attributes import from_item, to_item
 from chalicelib.adapters.aws_errors import aws, refused_item
+from chalicelib.adapters.dynamodb import statements
 from chalicelib.adapters.dynamodb.expressions import Piece, arguments
+from chalicelib.adapters.dynamodb.statements import Statement
 from chalicelib.core.errors import FarSide
 
 Values = Mapping[str, Any]
@@ -33,7 +35,9 @@ _MOST_BATCHED = 25
 _AT_ONCE = 8
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.02, 1.0
 _COLLIDED = frozenset({"TransactionConflict", "ThrottlingError", "ProvisionedThroughputExceeded"})
+_PASSING = _COLLIDED | {"RequestLimitExceeded", "InternalServerError"}
 _FAILED = "ConditionalCheckFailed"
+_REFUSED = frozenset({_FAILED, "DuplicateItem"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,15 +80,18 @@ class Table:
         A read that is not strong costs half, and may miss what was written just before.
         """
         wanted = list({tuple(sorted(key.items())): to_item(key) for key in keys}.values())
+        chunks = _chunks(wanted, MOST_TOGETHER)
+        return [item for some in self.at_once([partial(self._get_some, c, strong) for c in chunks]) for item in some]
+
+    def _get_some(self, keys: Sequence[Any], strong: bool) -> list[dict[str, Any]]:
         found: list[dict[str, Any]] = []
-        for chunk in _chunks(wanted, MOST_TOGETHER):
-            left: Any = {self._name: {"Keys": chunk, "ConsistentRead": strong}}
-            for _ in self._attempts("BatchGetItem"):
-                answer = self._call("batch_get_item", RequestItems=left)
-                found += (from_item(item) for item in answer["Responses"].get(self._name, ()))
-                left = answer.get("UnprocessedKeys")
-                if not left:
-                    break
+        left: Any = {self._name: {"Keys": keys, "ConsistentRead": strong}}
+        for _ in self._attempts("BatchGetItem"):
+            answer = self._call("batch_get_item", RequestItems=left)
+            found += (from_item(item) for item in answer["Responses"].get(self._name, ()))
+            left = answer.get("UnprocessedKeys")
+            if not left:
+                break
         return found
 
     def query(
@@ -143,6 +150,35 @@ class Table:
                 raise
             return Refused(from_item(stored) if stored else None)
         return from_item(answer.get("Attributes", {}))
+
+    def insert(self, item: Values) -> Statement:
+        """A write of an item that is refused if one is there, for ``write_each``."""
+        return statements.insert(self._name, item)
+
+    def amend(self, key: Values, item: Values, was: Values) -> Statement:
+        """A write that replaces the item, refused if it is not there or not as ``was`` says, for ``write_each``.
+
+        ``item`` names every attribute that the item can have; an attribute that it does not name stays.
+        """
+        return statements.amend(self._name, key, item, was)
+
+    def write_each(self, writes: Sequence[Statement]) -> list[bool]:
+        """Carry out writes of different items, each for itself; returns whether each took place or was refused."""
+        chunks = _chunks(writes, statements.MOST_TOGETHER)
+        return [done for some in self.at_once([partial(self._write_each, chunk) for chunk in chunks]) for done in some]
+
+    def _write_each(self, writes: Sequence[Statement]) -> list[bool]:
+        done: dict[int, bool] = {}
+        left = list(range(len(writes)))
+        for _ in self._attempts("BatchExecuteStatement"):
+            asked = [writes[place].request() for place in left]
+            answers = self._call("batch_execute_statement", Statements=asked)["Responses"]
+            codes = [_statement_error(answer) for answer in answers]
+            done.update((place, code is None) for place, code in zip(left, codes, strict=True) if code not in _PASSING)
+            left = [place for place in left if place not in done]
+            if not left:
+                break
+        return [done[place] for place in range(len(writes))]
 
     def transact(self, writes: Sequence[Write]) -> tuple[int, ...]:
         """Carry out all the writes (at most MOST_TOGETHER) or none.
@@ -209,6 +245,22 @@ class Table:
                 self._sleep(random.uniform(0, longest))  # noqa: S311 - spreads the load, keeps no secret
             yield attempt
         raise FarSide("dynamodb", "Collision", f"{call} met other writers {ATTEMPTS} times.", transient=True)
+
+
+def _statement_error(answer: Any) -> str | None:
+    """Why one statement of a batch was not carried out, if that passes or is a refusal; None if it was.
+
+    :raises ClientError: for what is a fault of this deployment, as the call of a lone write would.
+    """
+    from botocore.exceptions import ClientError
+
+    error = answer.get("Error")
+    if error is None:
+        return None
+    code = str(error.get("Code"))
+    if code not in _PASSING | _REFUSED:
+        raise ClientError({"Error": error}, "BatchExecuteStatement")
+    return code
 
 
 def _collided(error: Any) -> bool:

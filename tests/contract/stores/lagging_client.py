@@ -9,7 +9,14 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any
 
-_WRITES = ("put_item", "update_item", "delete_item", "batch_write_item", "transact_write_items")
+_WRITES = (
+    "put_item",
+    "update_item",
+    "delete_item",
+    "batch_write_item",
+    "transact_write_items",
+    "batch_execute_statement",
+)
 
 
 class LaggingClient:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from store_samples import NOON, a_fact, a_full_job, a_job, at_once, new_user, ref
 
 from chalicelib.core.holds import Hold
-from chalicelib.core.ids import JobNumber
+from chalicelib.core.ids import JobNumber, SiteId
 from chalicelib.core.job import Job, Outcome, State
 from chalicelib.core.ports.jobs import Save, Tale, Wanted
 
@@ -142,6 +142,34 @@ def test_many_are_saved_each_by_itself(stores: Stores) -> None:
     assert [ref for ref, job in found.items() if job.native_id is None] == [ahead.ref]
     assert stores.jobs.tale(jobs[3].ref, 2) == Tale(version=2, detail={"n": 1})
     assert list(stores.jobs.save_many([])) == []
+
+
+def test_of_many_each_finds_its_words_free_or_taken(stores: Stores) -> None:
+    user = new_user()
+    jobs = [a_job(ref(user, number)) for number in range(1001, 1005)]
+    put(stores, *jobs)
+    mine = [Tale(version=2, detail={"by": "me"}, code="settled") for _ in jobs]
+    theirs = Tale(version=2, detail={"by": "loser"}, code="exited")
+    saves = [Save(job=step(job), was=1, tales=[tale]) for job, tale in zip(jobs, mine, strict=True)]
+    # What a loser left, what this very call left when it was cut off, and what a winner has.
+    assert not stores.jobs.save(replace(jobs[0], version=2), was=7, tales=[theirs])
+    assert not stores.jobs.save(replace(jobs[1], version=2), was=7, tales=[mine[1]])
+    assert stores.jobs.save(step(jobs[2]), was=1, tales=[theirs])
+    assert list(stores.jobs.save_many(saves)) == [True, True, False, True]
+    assert [stores.jobs.tale(job.ref, 2) for job in jobs] == [mine[0], mine[1], theirs, mine[3]]
+
+
+def test_a_status_that_many_are_saved_with_leaves_what_it_no_longer_has(stores: Stores) -> None:
+    user, site = new_user(), SiteId("theta")
+    jobs = [a_job(ref(user, number)) for number in (1001, 1002)]
+    put(stores, *jobs)
+    staged = [step(job, state=State.STAGED, posted=None) for job in jobs]
+    assert list(stores.jobs.save_many([Save(job=job, was=1) for job in staged])) == [True, True]
+    assert set(stores.site_queue.due(site, commands=0, leases=10).leasable) == {job.ref for job in jobs}
+    queued = [step(job, state=State.QUEUED, epoch=1, native_id="7") for job in staged]
+    assert list(stores.jobs.save_many([Save(job=job, was=2) for job in queued])) == [True, True]
+    assert list(stores.site_queue.due(site, commands=0, leases=10).leasable) == []
+    assert stores.jobs.get_many([job.ref for job in jobs]) == {job.ref: job for job in queued}
 
 
 def test_a_final_job_is_kept_for_the_retention_and_no_longer(stores: Stores) -> None:
