@@ -11,6 +11,7 @@ import base64
 import binascii
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any
 
 from chalicelib.core import paths
@@ -435,6 +436,7 @@ def _file_path(text: str) -> str:
     return plain
 
 
+@lru_cache(maxsize=1024)
 def _probe(template: str) -> Location:
     """Check a template by the place it gives when every placeholder is filled with ``x``."""
     names = paths.placeholders(template)

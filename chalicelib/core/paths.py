@@ -16,6 +16,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 
 from chalicelib.core.ids import CollectionId
 
@@ -25,6 +26,9 @@ LONGEST = 4096
 _COLLECTION = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 _PLACEHOLDER = re.compile(r"\{\{|\}\}|\{([^{}]*)\}|[{}]")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+
+# The jobs of a bulk name the same places again and again; what passes the rules once need not be read each time.
+_remembered = lru_cache(maxsize=1024)
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -42,6 +46,7 @@ class Location:
         return f"{SCHEME}{self.collection}{self.path}"
 
 
+@_remembered
 def parse_location(text: str) -> Location:
     """Read ``globus://<collection>/<path>``."""
     if not text.startswith(SCHEME):
@@ -73,6 +78,7 @@ def relative(text: str) -> str:
     return plain
 
 
+@_remembered
 def _steps(text: str) -> str:
     if len(text) > LONGEST:
         raise ValueError(f"is longer than {LONGEST} characters")
@@ -113,6 +119,7 @@ def overlap(one: str, other: str) -> bool:
     return covers(one, other) or covers(other, one)
 
 
+@_remembered
 def placeholders(template: str) -> tuple[str, ...]:
     """List the placeholders of a template; refuse lone braces and unknown names."""
     found = []

@@ -209,27 +209,25 @@ class Record:
     fields: Mapping[str, Field]
     describe: str = ""
     defaults: Mapping[str, Any] = field(init=False, repr=False)
+    required: tuple[str, ...] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        given = {name: f.default for name, f in self.fields.items()}
-        object.__setattr__(self, "defaults", given)
+        object.__setattr__(self, "defaults", {name: f.default for name, f in self.fields.items()})
+        object.__setattr__(self, "required", tuple(name for name, f in self.fields.items() if f.required))
 
     def read(self, value: Json, pointer: str, faults: list[Fault]) -> Any:
         if not isinstance(value, dict):
             return _bad(faults, pointer, f"must be an object, not {_kind(value)}")
-        for name in value:
-            if name not in self.fields:
-                known = ", ".join(self.fields)
-                _bad(
-                    faults,
-                    f"{pointer}/{_escape(name)}",
-                    f"is not a known field; the fields here are: {known}",
-                )
         read = dict(self.defaults)
-        for name, f in self.fields.items():
-            if name in value and not (value[name] is None and f.default is None):
-                read[name] = f.shape.read(value[name], f"{pointer}/{name}", faults)
-            elif f.required:
+        for name, given in value.items():
+            known = self.fields.get(name)
+            if known is None:
+                names = ", ".join(self.fields)
+                _bad(faults, f"{pointer}/{_escape(name)}", f"is not a known field; the fields here are: {names}")
+            elif given is not None or known.default is not None:
+                read[name] = known.shape.read(given, f"{pointer}/{name}", faults)
+        for name in self.required:
+            if name not in value:
                 _bad(faults, f"{pointer}/{name}", "is required")
         return read
 
@@ -241,9 +239,8 @@ class Record:
             if f.default is not ABSENT and f.default is not None:
                 properties[name]["default"] = list(f.default) if isinstance(f.default, tuple) else f.default
         made: Schema = {"type": "object", "properties": properties, "additionalProperties": False}
-        needed = [name for name, f in self.fields.items() if f.required]
-        if needed:
-            made["required"] = needed
+        if self.required:
+            made["required"] = list(self.required)
         return _described(made, self.describe)
 
 
