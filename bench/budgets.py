@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from bench.far_side import FarSide
-from bench.house import START, House, Stores, TurnedTime, a_document, dynamodb_stores, memory_stores
+from bench.house import START, House, Stores, TurnedTime, a_document, drop_tables, dynamodb_stores, memory_stores
 from bench.whole_life import Agent, check_all_completed, live
 from chalicelib.core.ids import FIRST_NUMBER, JobNumber
 from chalicelib.core.shards import WAKE_SHARDS
@@ -72,8 +72,7 @@ def on_dynamodb(server: DynamoDBLocal, count: int, ends: Callable[[JobNumber], d
     try:
         return _spent(dynamodb_stores(meter, client), count, ends, meter)
     finally:
-        for name in client.list_tables()["TableNames"]:
-            client.delete_table(TableName=name)
+        drop_tables(client)
 
 
 def _spent(
@@ -108,8 +107,7 @@ def idle_minute(server: DynamoDBLocal, jobs: int = 10_000, users: int = 10) -> t
     house.sweep.run()
     spent = meter.snapshot() - before
     assert set(spent.calls) <= {"query"}, spent.calls
-    for name in client.list_tables()["TableNames"]:
-        client.delete_table(TableName=name)
+    drop_tables(client)
     return spent.calls["query"] / WAKE_SHARDS, house.bell.count - rings
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from emulators.aws.meter import MeteredClient, Tally
 
@@ -35,12 +34,6 @@ def cost_of(meter: MeteredClient, act: Callable[[], object]) -> float:
     before = meter.snapshot()
     act()
     return cost(meter.snapshot() - before)
-
-
-def clear(client: Any) -> None:
-    """Remove every table."""
-    for name in client.list_tables()["TableNames"]:
-        client.delete_table(TableName=name)
 
 
 WIDTH, HEIGHT, EDGE = 720, 440, 60

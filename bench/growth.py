@@ -12,10 +12,10 @@ from datetime import timedelta
 from functools import partial
 from pathlib import Path
 
-from bench.curves import Curve, clear, cost_of, draw
+from bench.curves import Curve, cost_of, draw
 from bench.far_side import FarSide
 from bench.history import repeat_history
-from bench.house import START, House, TurnedTime, a_document, a_user, dynamodb_stores
+from bench.house import START, House, TurnedTime, a_document, a_user, drop_tables, dynamodb_stores
 from bench.whole_life import Agent, check_all_completed, live
 from chalicelib.core.desk import InboxItem
 from emulators.aws.dynamodb_local import DynamoDBLocal
@@ -61,7 +61,7 @@ def _passes(server: DynamoDBLocal) -> tuple[Curve, Curve, Curve]:
         _finish(house)
         house.post([a_document()])
         beside.append((count, cost_of(meter, partial(_answer, house, rounds=1))))
-        clear(client)
+        drop_tables(client)
     return (
         Curve(title="a user's passes, N jobs due", points=tuple(due)),
         Curve(title="a look at N jobs under way", points=tuple(look)),
@@ -99,7 +99,7 @@ def _sweeps(server: DynamoDBLocal) -> tuple[Curve, Curve]:
         due.append((count, cost_of(meter, house.sweep.run) + 1.0 * house.bell.count))
         _answer(house)
         idle.append((count, cost_of(meter, house.sweep.run)))
-        clear(client)
+        drop_tables(client)
     return (
         Curve(title="a sweep, N users due", points=tuple(due)),
         Curve(title="a sweep, N users with nothing due", points=tuple(idle)),
@@ -125,7 +125,7 @@ def _history(server: DynamoDBLocal) -> tuple[Curve, ...]:
         _finish(house)
         syncs.append((count, cost_of(meter, agent.sync)))
         assert agent.held, "the site was given the job"
-        clear(client)
+        drop_tables(client)
     return (
         Curve(title="a POST of a job, N ended ones before it", points=tuple(posts)),
         Curve(title="its passes until it moves, N ended ones before it", points=tuple(passes)),

@@ -122,6 +122,12 @@ def dynamodb_stores(client: Any, maker: Any) -> Stores:
     return Stores(parts=parts, queue=SiteQueueIndex(jobs), holdings=HoldingTable(jobs))
 
 
+def drop_tables(client: Any) -> None:
+    """Remove every table, so that the next stores begin empty."""
+    for name in client.list_tables()["TableNames"]:
+        client.delete_table(TableName=name)
+
+
 class Bell:
     """Rings that are due at a time; ``count`` is how many there were."""
 
