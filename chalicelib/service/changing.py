@@ -30,7 +30,7 @@ class Step:
     """What the job's document is by this event, if it is another one."""
 
 
-TOGETHER = 100
+TOGETHER = 200
 """Statuses that are changed at a time: so many are soon written, and then time and claim are looked at again."""
 
 Some = TypeVar("Some")

@@ -65,16 +65,17 @@ class PostingTable:
         return None if found is None else read_posting(found)
 
     def put_rows(self, rows: Sequence[tuple[Job, Mapping[str, Any]]]) -> None:
-        """Each only if it is not there, so that a repeat harms nothing.
+        """The documents first, so that no status is without its own. A repeat puts the same documents again.
 
-        It may come when its job has long gone on; so may a call that boto3 has given up and made again.
+        It may come when its job has long gone on, and so may a call that boto3 has given up and made again: a status
+        that is there is never put back.
         """
-        writes = []
-        for job, document in rows:
-            expires = words_expire(job.created_at, self._retention)
-            writes.append(self._table.insert(job_items.write_document(job.ref, job.revision, document, expires)))
-            writes.append(self._table.insert(job_items.write_job(job, self._retention)))
-        self._table.write_each(writes)
+        documents = [
+            job_items.write_document(job.ref, job.revision, document, words_expire(job.created_at, self._retention))
+            for job, document in rows
+        ]
+        self._table.fill(documents)
+        self._table.write_each([self._table.insert(job_items.write_job(job, self._retention)) for job, _ in rows])
 
     def commit(self, posting: Posting, fact: InboxItem, now: datetime, adds: Holding, caps: Caps) -> Commit:
         # Once only: a second commit would wake the planner for jobs that it may have finished with.
