@@ -209,7 +209,7 @@ class Record:
     fields: Mapping[str, Field]
     describe: str = ""
     defaults: Mapping[str, Any] = field(init=False, repr=False)
-    required: tuple[str, ...] = field(init=False, repr=False)
+    required: tuple[str, ...] = field(init=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "defaults", {name: f.default for name, f in self.fields.items()})
@@ -218,6 +218,9 @@ class Record:
     def read(self, value: Json, pointer: str, faults: list[Fault]) -> Any:
         if not isinstance(value, dict):
             return _bad(faults, pointer, f"must be an object, not {_kind(value)}")
+        for name in self.required:
+            if name not in value:
+                _bad(faults, f"{pointer}/{name}", "is required")
         read = dict(self.defaults)
         for name, given in value.items():
             known = self.fields.get(name)
@@ -226,9 +229,6 @@ class Record:
                 _bad(faults, f"{pointer}/{_escape(name)}", f"is not a known field; the fields here are: {names}")
             elif given is not None or known.default is not None:
                 read[name] = known.shape.read(given, f"{pointer}/{name}", faults)
-        for name in self.required:
-            if name not in value:
-                _bad(faults, f"{pointer}/{name}", "is required")
         return read
 
     def schema(self) -> Schema:

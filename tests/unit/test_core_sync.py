@@ -85,7 +85,7 @@ def test_a_fault_of_an_agent_is_named_where_it_is(raw: Any, pointer: str) -> Non
 
 def test_every_fault_of_a_sync_is_named_at_once() -> None:
     reports = [a_report("queued", tail=5), a_report("exited"), a_report("eaten"), 5]
-    assert faults({"reports": reports, "take": "all"}) == [
+    assert faults({"take": "all", "reports": reports}) == [
         "/agent",
         "/take",
         "/reports/0/tail",
