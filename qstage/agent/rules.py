@@ -48,6 +48,9 @@ ADOPTION = 60.0
 """Seconds in which a job that was registered while it was submitted must appear at the scheduler."""
 _DONE: Mapping[CommandWord, Event] = {"hold": "held", "release": "released"}
 """What is reported of an order that was carried out."""
+STARTING = 30.0
+"""Seconds, or a tenth of the walltime if that is less, between a scheduler's start of a job, from which it counts the
+walltime, and the job's own note of its start: prologues, and a node that is busy."""
 CANCEL_AGAIN = 60.0
 """Seconds after which a cancel that did not end the job is sent to the scheduler again."""
 
@@ -389,7 +392,7 @@ def _outcome(held: Held, seen: Seen) -> Outcome:
     if held.cancel_at is not None:
         return "canceled"
     last = seen.exit.ended if seen.exit else seen.now
-    over = _is_over(held, seen, last)
+    over = _is_over(held, seen, last + min(STARTING, held.lease.attributes.duration / 10))
     if seen.exit is None:
         return "walltime" if over else "lost"
     # Above 128 is a signal: at the end of its walltime a scheduler ends a job by one.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -117,9 +118,18 @@ def test_a_scheduler_that_is_away_changes_nothing_however_long() -> None:
 def test_a_signal_at_the_end_of_the_walltime_is_the_walltime() -> None:
     run = RunMarker(native_id="7", started=100)
     over = after(held(Phase.ACTIVE), look(run=run, exit=ExitNote(code=143, ended=700)))
-    early = after(held(Phase.ACTIVE), look(run=run, exit=ExitNote(code=143, ended=699)))
+    early = after(held(Phase.ACTIVE), look(run=run, exit=ExitNote(code=143, ended=669)))
     failed = after(held(Phase.ACTIVE), look(run=run, exit=ExitNote(code=1, ended=800)))
     assert [step.end and step.end.outcome for step in (over, early, failed)] == ["walltime", "error", "error"]
+
+
+@pytest.mark.parametrize(("gone", "outcome"), [(669.0, "lost"), (670.0, "walltime"), (705.0, "walltime")])
+def test_a_scheduler_counts_the_walltime_from_before_the_jobs_own_note(gone: float, outcome: str) -> None:
+    run = RunMarker(native_id="7", started=100)
+    first = after(held(Phase.ACTIVE), look(now=gone, run=run, presence=Presence.GONE)).held
+    end = after(first, look(now=gone + GRACE, run=run, presence=Presence.GONE)).end
+    assert end is not None
+    assert end.outcome == outcome
 
 
 def test_without_a_scheduler_that_does_it_the_agent_ends_a_job_at_its_walltime_once() -> None:
