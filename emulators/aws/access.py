@@ -147,8 +147,8 @@ def _statement_access(statement: Mapping[str, Any], directory: Directory) -> Acc
         found = partiql.read(statement["Statement"], statement.get("Parameters", ()))
     except partiql.UnknownStatementError as error:
         raise UnjudgeableError("dynamodb", f"BatchExecuteStatement ({error})") from error
-    kind, item = ("PartiQLInsert", found.item) if isinstance(found, partiql.Insert) else ("PartiQLUpdate", found.where)
-    return _table_access(kind, {"TableName": found.table, "Key": item}, directory)
+    action = "PartiQLInsert" if isinstance(found, partiql.Insert) else "PartiQLUpdate"
+    return _table_access(action, {"TableName": found.table, "Key": found.named}, directory)
 
 
 def _table_arn(table: str, directory: Directory) -> str:

@@ -221,8 +221,7 @@ class MeteredClient:
         answer = self._client.batch_execute_statement(**request)
         for asked, told in zip(request["Statements"], answer["Responses"], strict=True):
             found = partiql.read(asked["Statement"], asked["Parameters"])
-            item = found.item if isinstance(found, partiql.Insert) else found.where
-            key = {name: item[name] for name in self._table(found.table).keys}
+            key = {name: found.named[name] for name in self._table(found.table).keys}
             code = told.get("Error", {}).get("Code")
             if code in ("ConditionalCheckFailed", "DuplicateItem"):
                 self._refused({"TableName": found.table, "Key": key}, times=1)

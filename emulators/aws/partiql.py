@@ -35,6 +35,11 @@ class Insert:
     table: str
     item: Mapping[str, Attribute]
 
+    @property
+    def named(self) -> Mapping[str, Attribute]:
+        """Attributes among which is the item's key."""
+        return self.item
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Update:
@@ -44,6 +49,11 @@ class Update:
     changes: Mapping[str, Attribute]
     removed: tuple[str, ...]
     where: Mapping[str, Attribute]
+
+    @property
+    def named(self) -> Mapping[str, Attribute]:
+        """Attributes among which is the item's key."""
+        return self.where
 
 
 def read(text: str, parameters: Sequence[Attribute]) -> Insert | Update:

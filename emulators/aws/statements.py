@@ -38,7 +38,7 @@ def batch_of_statements(backend: Any, statements: Sequence[Mapping[str, Any]]) -
 
 def _place(backend: Any, statement: Insert | Update) -> tuple[str, ...]:
     names = backend.tables[statement.table].table_key_attrs
-    item = statement.item if isinstance(statement, Insert) else statement.where
+    item = statement.named
     if missing := [name for name in names if name not in item]:
         raise MockValidationException(
             f"Where clause does not contain a mandatory equality on all key attributes: {missing}"

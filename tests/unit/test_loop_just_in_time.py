@@ -187,13 +187,18 @@ def test_a_job_that_its_site_s_policy_refuses_at_once_was_never_submitted() -> N
     assert house.agent.call(take=0, holds=True).commands == []
 
 
-def test_a_site_that_cannot_end_what_is_held_and_staged_says_why() -> None:
-    house = House()
+def held_and_staged(house: House) -> None:
+    """A job that its scheduler holds, and whose data has come meanwhile: its agent has not heard of it."""
     held(house)
     for _ in range(10):
         if house.job(1001).state is State.STAGED:
             break
         minute(house, agent=False)
+
+
+def test_a_site_that_cannot_end_what_is_held_and_staged_says_why() -> None:
+    house = House()
+    held_and_staged(house)
     assert (house.job(1001).state, house.job(1001).ahead) == (State.STAGED, Ahead.HELD)
     house.manage.cancel(ADA, JobNumber(1001))
     job = house.job(1001)
@@ -204,11 +209,7 @@ def test_a_site_that_cannot_end_what_is_held_and_staged_says_why() -> None:
 
 def test_a_job_that_its_scheduler_does_not_release_says_so_in_its_words_until_it_does() -> None:
     house = House()
-    held(house)
-    for _ in range(10):
-        if house.job(1001).state is State.STAGED:
-            break
-        minute(house, agent=False)
+    held_and_staged(house)
     (lease,) = house.agent.call(holds=True).leases
     about = {"job": str(lease.job.ref), "epoch": lease.job.epoch, "native_id": "71001"}
     words = {**about, "event": "refused", "command": "release", "detail": "permission denied"}
