@@ -1,15 +1,13 @@
 """What a site is told to do about its jobs: to end them, to clean up after them, and their users' orders.
 
-A command is repeated until a report answers it. One that is never answered, because its site cannot carry it out,
-keeps no other waiting for ever.
+A command is repeated until a report answers it; which go into one answer, ``core.turns`` tells.
 """
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from chalicelib.core.document import Document
 from chalicelib.core.ids import JobRef
@@ -18,16 +16,8 @@ from chalicelib.core.orders import Order
 from chalicelib.core.ports.jobs import Jobs, SiteQueue
 from chalicelib.core.site_queue import Kind, site_due
 from chalicelib.core.sites import Site
+from chalicelib.core.turns import MOST_COMMANDS, MOST_STANDING, are_in_the_way, turn
 from chalicelib.service.papers import documents
-
-MOST_COMMANDS = 100
-"""Commands of one answer."""
-
-PATIENCE = timedelta(minutes=10)
-"""How long commands may be on their way before those behind them are not left to wait for them."""
-
-MOST_STANDING = 1000
-"""Commands among which turns are taken, where the oldest are not answered."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,10 +45,9 @@ class Commanding:
         """The commands about these jobs, the oldest that the queue has; in turns with those behind them where they are
         all that goes into an answer, and most have not been answered for long."""
         found = self._commanded(refs)
-        late = [job for job in found if job.updated_at < now - PATIENCE]
-        if len(refs) >= MOST_COMMANDS and 2 * len(late) > len(found):
+        if len(refs) >= MOST_COMMANDS and are_in_the_way(found, now):
             standing = self.queue.due(site.id, commands=MOST_STANDING, leases=0).commanded
-            found = self._commanded(_some(standing, now))
+            found = self._commanded(turn(standing, now))
         read = documents(self.jobs, [job for job in found if job.state is State.COMPLETED])
         return [each for job in found for each in _of_job(site, job, read.get(job.ref))]
 
@@ -68,11 +57,6 @@ class Commanding:
         found = dict(self.jobs.get_many(refs, strong=False))
         found |= self.jobs.get_many([ref for ref, job in found.items() if job.orders])
         return [found[ref] for ref in refs if ref in found and _is_commanded(found[ref])]
-
-
-def _some(refs: Sequence[JobRef], now: datetime) -> list[JobRef]:
-    """As many as go into an answer, others at each moment: nobody has to remember whose turn it was."""
-    return sorted(refs, key=lambda ref: zlib.crc32(f"{now.isoformat()} {ref}".encode()))[:MOST_COMMANDS]
 
 
 def _of_job(site: Site, job: Job, document: Document | None) -> list[Command]:

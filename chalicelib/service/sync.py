@@ -24,9 +24,10 @@ from chalicelib.core.ports.jobs import Jobs, SiteQueue
 from chalicelib.core.ports.places import Sites
 from chalicelib.core.sites import Site
 from chalicelib.core.sync import AgentReport, SyncRequest, reads_document
+from chalicelib.core.turns import MOST_COMMANDS
 from chalicelib.service import fresh
 from chalicelib.service.changing import change_many
-from chalicelib.service.commanding import MOST_COMMANDS, Command, Commanding
+from chalicelib.service.commanding import Command, Commanding
 from chalicelib.service.doors import Doors
 from chalicelib.service.leasing import Lease, Leasing, wanted
 from chalicelib.service.papers import papers
