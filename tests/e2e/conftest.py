@@ -1,9 +1,12 @@
-"""What several files of this rung start: the whole stack, and sites whose agents drive a scheduler that is there."""
+"""What several files of this rung start: the whole stack, and sites whose agents drive a scheduler that is there.
+
+A test of the whole stack that fails shows the ends of its processes' logs.
+"""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import closing
 from pathlib import Path
 
@@ -11,7 +14,7 @@ import pytest
 from agent_schedulers import CobaltSite, SlurmSite
 from agent_site import Service
 from slurm_cluster import SlurmCluster, missing
-from whole_stack import opened
+from whole_stack import last_words, opened
 
 from emulators.clock import TurnedClock
 from emulators.cobalt.queues import Queue
@@ -66,3 +69,14 @@ def cobalt_site(tmp_path: Path, service: Service) -> Iterator[CobaltSite]:
 def site(request: pytest.FixtureRequest) -> SlurmSite | CobaltSite:
     found: SlurmSite | CobaltSite = request.getfixturevalue(f"{request.param}_site")
     return found
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    report = yield
+    stack = getattr(item, "funcargs", {}).get("stack")
+    if report.failed and isinstance(stack, Stack):
+        report.sections.extend(last_words(stack))
+    return report

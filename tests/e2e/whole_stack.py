@@ -18,6 +18,8 @@ PATIENCE = 120.0
 """Seconds to wait for anything: no promise of speed, for other tests run beside."""
 LOOK_AGAIN = 0.2
 """Seconds between two looks: most are requests, and work for the very processes that are waited for."""
+LAST_WORDS = 4000
+"""Characters of each log that a failed test shows."""
 FINAL = ("completed", "failed", "canceled")
 SCRIPT = "#!/bin/bash\nset -e\nmkdir -p results\ncat inputs/*.txt > 'results/all of it.txt'\necho done\n"
 
@@ -84,3 +86,10 @@ def finished(stack: Stack, number: int, seconds: float = PATIENCE) -> Job:
         return job if job.state in FINAL else None
 
     return until(final, f"job {number} final", seconds)
+
+
+def last_words(stack: Stack) -> Iterator[tuple[str, str]]:
+    """The end of each log that the stack's processes write, newest last."""
+    for log in sorted(stack.state.rglob("*.log"), key=lambda path: path.stat().st_mtime):
+        if text := log.read_text(errors="replace")[-LAST_WORDS:]:
+            yield f"the end of {log.relative_to(stack.state)}", text
