@@ -22,7 +22,7 @@ from bench.cold_start import post_event
 from bench.house import ROOT, SCRATCH, THETA, USERNAME, a_document, a_user, reference_ms
 from chalicelib.core.sites import Mount, Site
 from emulators.aws.dynamodb_local import DynamoDBLocal
-from emulators.aws.resources import TABLE, create_resources
+from emulators.aws.resources import create_tables
 
 BULK = 1000
 TABLES = {
@@ -148,10 +148,8 @@ def _deployed(server: DynamoDBLocal) -> Iterator[tuple[Callable[[Any], None], Ta
     """The app in this process, with a key and a site in its tables."""
     client = server.client()
     template = json.loads((ROOT / "infra" / "template.json").read_text())
-    made = create_resources(
-        template, lambda service: client, account="123456789012", region="us-east-1", kinds=frozenset({TABLE})
-    )
-    os.environ.update({name: made.refs[table] for name, table in TABLES.items()})
+    tables = create_tables(template, client)
+    os.environ.update({name: tables[table] for name, table in TABLES.items()})
     os.environ.update(
         AWS_ENDPOINT_URL_DYNAMODB=server.url,
         AWS_DEFAULT_REGION="us-east-1",

@@ -38,7 +38,7 @@ from chalicelib.core.ports.jobs import Jobs, SiteQueue
 from chalicelib.core.sites import Mount, Site
 from chalicelib.core.tokens import AccessToken
 from chalicelib.settings import read_settings
-from emulators.aws.resources import TABLE, create_resources
+from emulators.aws.resources import create_tables
 
 ROOT = Path(__file__).parents[1]
 START = datetime(2026, 11, 22, 17, tzinfo=UTC)
@@ -110,14 +110,12 @@ def memory_stores(clock: Clock) -> Stores:
 def dynamodb_stores(client: Any, maker: Any) -> Stores:
     """The adapters on the tables of the template, which ``maker`` makes anew and ``client`` calls."""
     template = json.loads((ROOT / "infra" / "template.json").read_text())
-    made = create_resources(
-        template, lambda service: maker, account="123456789012", region="us-east-1", kinds=frozenset({TABLE})
-    )
-    jobs, places = (Table(lambda: client, made.refs[name]) for name in ("JobsTable", "PlacesTable"))
+    tables = create_tables(template, maker, expiring=False)
+    jobs, places = (Table(lambda: client, tables[name]) for name in ("JobsTable", "PlacesTable"))
     parts = {
         "_jobs_table": jobs,
         "_places_table": places,
-        "_logins": LoginTable(lambda: client, made.refs["LoginsTable"]),
+        "_logins": LoginTable(lambda: client, tables["LoginsTable"]),
     }
     return Stores(parts=parts, queue=SiteQueueIndex(jobs), holdings=HoldingTable(jobs))
 

@@ -18,6 +18,8 @@ from emulators.aws.template import pseudo_parameters, resolve
 TABLE, QUEUE, KEY, ALIAS = "AWS::DynamoDB::Table", "AWS::SQS::Queue", "AWS::KMS::Key", "AWS::KMS::Alias"
 SECRET, TOPIC = "AWS::SecretsManager::Secret", "AWS::SNS::Topic"
 KINDS = frozenset({TABLE, QUEUE, KEY, ALIAS, SECRET, TOPIC})
+_ACCOUNT, _REGION = "123456789012", "us-east-1"
+"""Of tables that are made alone: any do, for nothing but their own names depends on them."""
 ClientFactory = Callable[[str], Any]
 """From a service's name to a low-level boto3 client (no stubs are installed, hence Any)."""
 
@@ -51,12 +53,28 @@ def create_resources(
 ) -> Created:
     """Make every resource of ``kinds`` in ``template``, what is referred to first.
 
-    Pass ``kinds=frozenset({TABLE})`` for an endpoint that has tables only. Making one that exists is the
-    service's own error. Parameters take their value from ``parameters``, else their Default.
+    Making one that exists is the service's own error. Parameters take their value from ``parameters``, else their
+    Default.
 
     :raises TemplateError: for an intrinsic, property or reference this loader does not know.
     """
     return _Maker(template, client, account, region, stack, kinds, dict(parameters or {})).make_all()
+
+
+def create_tables(template: Mapping[str, Any], client: Any, *, expiring: bool = True) -> dict[str, str]:
+    """Make the tables of ``template`` alone through a DynamoDB client; their names by logical id.
+
+    ``expiring`` False leaves out their TimeToLiveSpecification. A server that deletes what has expired goes by the
+    machine's time; it must not for whoever writes under a clock that stands elsewhere.
+    """
+    left_out = frozenset() if expiring else frozenset({"TimeToLiveSpecification"})
+    tables = {
+        name: {**body, "Properties": {key: value for key, value in body["Properties"].items() if key not in left_out}}
+        for name, body in template["Resources"].items()
+        if body.get("Type") == TABLE
+    }
+    made = create_resources({**template, "Resources": tables}, lambda _: client, account=_ACCOUNT, region=_REGION)
+    return {name: made.refs[name] for name in tables}
 
 
 class _Maker:

@@ -17,7 +17,7 @@ from chalicelib.adapters.token_table import TokenTable
 from chalicelib.core.ports.logins import LoginStore
 from chalicelib.core.ports.tokens import TokenStore
 from emulators.aws.locked import locked_moto
-from emulators.aws.resources import TABLE, create_resources
+from emulators.aws.resources import create_tables
 from emulators.aws.template import read_template
 
 TEMPLATE = read_template(Path(__file__).parents[2] / "infra/template.json")
@@ -50,7 +50,7 @@ def login_stores(request: pytest.FixtureRequest) -> Iterator[LoginStore]:
 def _tables(request: pytest.FixtureRequest) -> Iterator[tuple[Any, dict[str, str]]]:
     if request.param == "local":
         client = request.getfixturevalue("dynamodb_local").client()
-        names = _created(client)
+        names = create_tables(TEMPLATE, client, expiring=False)
         try:
             yield client, names
         finally:
@@ -62,12 +62,4 @@ def _tables(request: pytest.FixtureRequest) -> Iterator[tuple[Any, dict[str, str
         client = boto3.client(
             "dynamodb", region_name="us-east-1", aws_access_key_id="test", aws_secret_access_key="test"
         )
-        yield client, _created(client)
-
-
-def _created(client: Any) -> dict[str, str]:
-    """The tables of the template that is deployed."""
-    made = create_resources(
-        TEMPLATE, lambda service: client, account="123456789012", region="us-east-1", kinds=frozenset({TABLE})
-    )
-    return {name: made.refs[name] for name in made.ids(TABLE)}
+        yield client, create_tables(TEMPLATE, client)

@@ -15,7 +15,7 @@ from botocore.exceptions import ClientError
 
 from emulators.aws.errors import TemplateError
 from emulators.aws.locked import locked_moto
-from emulators.aws.resources import TABLE, create_resources
+from emulators.aws.resources import create_resources, create_tables
 from emulators.aws.template import read_template
 from emulators.clock import TurnedClock
 
@@ -33,20 +33,14 @@ def dynamodb(request: pytest.FixtureRequest) -> Iterator[Any]:
     """A client of a server that holds the template's one table, empty."""
     if request.param == "local":
         client = request.getfixturevalue("dynamodb_local").client()
-        _create(client)
+        create_tables(TEMPLATE, client)
         yield client
         client.delete_table(TableName=NOTES)
         return
     with locked_moto(CLOCK):
         client = moto_client()
-        _create(client)
+        create_tables(TEMPLATE, client)
         yield client
-
-
-def _create(client: Any) -> None:
-    create_resources(
-        TEMPLATE, lambda service: client, account="123456789012", region="us-east-1", kinds=frozenset({TABLE})
-    )
 
 
 def key(number: str) -> Any:
@@ -289,7 +283,7 @@ def test_of_updates_side_by_side_one_finds_what_it_expects(dynamodb: Any) -> Non
 def test_moto_refuses_a_statement_that_is_not_read_here() -> None:
     with locked_moto(CLOCK):
         dynamodb = moto_client()
-        _create(dynamodb)
+        create_tables(TEMPLATE, dynamodb)
         for text in (f'DELETE FROM "{NOTES}" WHERE "id"=?', f'UPDATE "{NOTES}" SET "n"=1 WHERE "id"=?'):
             with pytest.raises(ClientError, match="not read here"):
                 dynamodb.batch_execute_statement(Statements=[{"Statement": text, "Parameters": [{"S": "a"}]}])
@@ -299,7 +293,7 @@ def test_motos_memory_of_a_token_ends_by_the_clock_it_is_given() -> None:
     clock = TurnedClock()
     with locked_moto(clock):
         dynamodb = moto_client()
-        _create(dynamodb)
+        create_tables(TEMPLATE, dynamodb)
         dynamodb.put_item(TableName=NOTES, Item={**key("a"), "n": {"N": "9"}})
         token = uuid.uuid4().hex
         transfer(dynamodb, ClientRequestToken=token, receipt="one")

@@ -29,7 +29,7 @@ from chalicelib.core.ports.holdings import Holdings
 from chalicelib.core.ports.jobs import Dependants, Jobs, Postings, SiteQueue
 from chalicelib.core.ports.places import Collections, Sites
 from emulators.aws.locked import locked_moto
-from emulators.aws.resources import TABLE, create_resources
+from emulators.aws.resources import create_tables
 
 RETENTION = timedelta(days=180)
 LAG = 3
@@ -104,28 +104,20 @@ def _moto(region: str = "us-east-1") -> Any:
     return boto3.client("dynamodb", region_name=region, aws_access_key_id="test", aws_secret_access_key="test")
 
 
-def _tables(client: Any) -> dict[str, str]:
-    """Make the tables of the template that is deployed."""
-    made = create_resources(
-        TEMPLATE, lambda service: client, account="123456789012", region="us-east-1", kinds=frozenset({TABLE})
-    )
-    return {name: made.refs[name] for name in made.ids(TABLE)}
-
-
 def _open(kind: str, request: pytest.FixtureRequest, ends: ExitStack) -> Stores:
     if kind.startswith("memory"):
         return in_memory(LAG if kind == "memory-lagging" else 0)
     if kind == "local":
         client = request.getfixturevalue("dynamodb_local").client()
-        tables = _tables(client)
+        tables = create_tables(TEMPLATE, client, expiring=False)
         for name in tables.values():
             ends.callback(client.delete_table, TableName=name)
         return in_dynamodb(client, tables)
     ends.enter_context(locked_moto())
-    tables = _tables(_moto())
+    tables = create_tables(TEMPLATE, _moto())
     if kind == "moto":
         return in_dynamodb(_moto(), tables)
-    _tables(_moto("us-west-2"))
+    create_tables(TEMPLATE, _moto("us-west-2"))
     lagging = LaggingClient(_moto(), _moto("us-west-2"), LAG)
     return in_dynamodb(lagging, tables, lagging.catch_up)
 
