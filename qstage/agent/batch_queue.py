@@ -145,7 +145,10 @@ class BatchQueue:
     def find(self, name: str) -> str | None:
         own = getattr(self._executor, "find_by_name", None)
         if own is not None:
-            found: str | None = own(name)
+            try:
+                found: str | None = own(name)
+            except subprocess.CalledProcessError as error:
+                raise SchedulerAway(f"the scheduler does not answer: {str(error.output).strip()}") from error
             return found
         template = _FIND.get(self._name)
         if template is None:

@@ -12,13 +12,13 @@ import os
 import random
 import socket
 import threading
-import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from qstage import __version__
+from qstage.agent.clocks import MACHINE, Clocks
 from qstage.agent.config import AgentConfig
 from qstage.agent.journal import Journal
 from qstage.agent.orders import Orders
@@ -52,14 +52,14 @@ class Agent:
         work: Work,
         orders: Orders,
         client: Client,
-        clock: Callable[[], float],
+        clocks: Clocks,
     ) -> None:
         self._config = config
         self._journal = journal
         self._work = work
         self._orders = orders
         self._client = client
-        self._clock = clock
+        self._wall, self._steady = clocks.wall, clocks.steady
         self._synced = float("-inf")
         self._next_seconds = 0.0
 
@@ -76,19 +76,20 @@ class Agent:
         due, away = 0.0, 0
         while not stop.is_set():
             self._work.advance(submit_until=self._synced + SUBMIT_WINDOW)
-            if self._clock() >= due:
+            if self._steady() >= due:
                 try:
                     self._sync()
                     away = 0
-                    due = self._clock() + max(self._next_seconds, self._gathering())
+                    due = self._steady() + max(self._next_seconds, self._gathering())
                     self._work.advance(submit_until=self._synced + SUBMIT_WINDOW)
                 except (Unavailable, Unreachable, Conflict) as error:
                     away += 1
-                    due = self._clock() + _pause(error, away)
-                    log.warning("service away", extra={"cause": str(error), "again_in": round(due - self._clock())})
+                    pause = _pause(error, away)
+                    due = self._steady() + pause
+                    log.warning("service away", extra={"cause": str(error), "again_in": round(pause)})
             if self._journal.reports and not away:
-                due = min(due, self._clock() + self._gathering())
-            stop.wait(max(0.05, min(self._config.poll_seconds, due - self._clock())))
+                due = min(due, self._steady() + self._gathering())
+            stop.wait(max(0.05, min(self._config.poll_seconds, due - self._steady())))
 
     def _gathering(self) -> float:
         """Seconds to gather reports for: with many jobs one call carries what happened to several."""
@@ -107,7 +108,7 @@ class Agent:
         except InvalidDocument as error:
             self._give_up(sent, error)
             raise Unavailable(str(error)) from error
-        self._synced = self._clock()
+        self._synced = self._steady()
         self._next_seconds = max(0.2, float(answer.get("next_seconds") or 2.0))
         self._settle(sent, [read_answer(raw) for raw in answer.get("answers") or ()])
         for raw in answer.get("leases") or ():
@@ -159,7 +160,7 @@ class Agent:
             job, epoch = raw.get("job"), raw.get("epoch")
             log.warning("lease not understood", extra={"job": job, "cause": str(error)})
             if isinstance(job, str) and isinstance(epoch, int):
-                self._journal.say(_unreadable(job, epoch, str(error), self._clock()))
+                self._journal.say(_unreadable(job, epoch, str(error), self._wall()))
 
     def _settle(self, sent: Mapping[int, Report], answers: list[Answer]) -> None:
         """Forget what was answered: a report, and with its last report, or when it is not ours, a job."""
@@ -216,7 +217,7 @@ def only_one(state: Path) -> Iterator[None]:
 
 
 @contextmanager
-def open_agent(config: AgentConfig, *, clock: Callable[[], float] = time.time) -> Iterator[Agent]:
+def open_agent(config: AgentConfig, *, clocks: Clocks = MACHINE) -> Iterator[Agent]:
     """An agent ready to run. Raises ``WrongSite``, ``Busy`` or ``JournalDamaged`` when it must not start."""
     for directory in config.policy.directories:
         if not os.path.isdir(directory):
@@ -226,8 +227,8 @@ def open_agent(config: AgentConfig, *, clock: Callable[[], float] = time.time) -
         journal = Journal.open(config.state / "journal")
         try:
             client = Client(config.service, config.token.reveal(), timeout=60.0)
-            work = Work(config, journal, scheduler, clock)
-            orders = Orders(config.policy, journal, scheduler, clock)
-            yield Agent(config, journal, work, orders, client, clock)
+            work = Work(config, journal, scheduler, clocks)
+            orders = Orders(config.policy, journal, scheduler, clocks)
+            yield Agent(config, journal, work, orders, client, clocks)
         finally:
             journal.close()

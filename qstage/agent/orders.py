@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 from qstage.agent import rules
+from qstage.agent.clocks import Clocks
 from qstage.agent.jobdir import DirectoryRefused, JobDirectory, NoDirectory, open_job_directory
 from qstage.agent.journal import Journal
 from qstage.agent.policy import OUR_OWN, Policy, refusal
@@ -55,16 +56,16 @@ class _Run:
 class Orders:
     """What the service may order, within the site's policy."""
 
-    def __init__(self, policy: Policy, journal: Journal, scheduler: Scheduler, clock: Callable[[], float]) -> None:
+    def __init__(self, policy: Policy, journal: Journal, scheduler: Scheduler, clocks: Clocks) -> None:
         self._policy = policy
         self._journal = journal
         self._scheduler = scheduler
-        self._clock = clock
+        self._clocks = clocks
         self._refused: set[tuple[str, str]] = set()
         """What was refused, so that a command that comes again is not answered again. A cancel is tried again
         all the same: what is in the way may have gone, or the job."""
         self._missed: dict[str, float] = {}
-        """Since when the scheduler has not had a job that has run and that nobody has watched."""
+        """Since when the scheduler has not had a job that has run and that nobody has watched. Steady seconds."""
 
     def obey(self, command: Command) -> None:
         """Do what a command says, if it was not done; log what could not be done now."""
@@ -109,7 +110,7 @@ class Orders:
             # The service reads its index a moment late: this was about a try that is over.
             log.info("cancel of an earlier lease left alone", extra={"job": command.job})
         elif held.phase is not Phase.ENDED:
-            self._journal.put(rules.cancel(held, self._clock(), unless_ran=command.unless_ran))
+            self._journal.put(rules.cancel(held, self._clocks.wall(), unless_ran=command.unless_ran))
 
     def _cancel_unknown(self, command: Command) -> None:
         """A job not held: taken by an agent whose journal is gone, or never. Nothing of it shall run, unless it has
@@ -137,7 +138,7 @@ class Orders:
                 _check_own(directory.path, owner, command)
                 if owner is None:
                     return None
-                directory.block(self._clock())
+                directory.block(self._clocks.wall())
                 marker = directory.run_marker()
                 return _Run(native_id=marker.native_id if marker else None, exit=directory.exit_note())
         except NoDirectory:
@@ -150,7 +151,8 @@ class Orders:
             self._missed.pop(command.job, None)
             self._say(seen, "active")
             return
-        if note is None and self._clock() - self._missed.setdefault(command.job, self._clock()) < STRAY_GRACE:
+        now = self._clocks.steady()
+        if note is None and now - self._missed.setdefault(command.job, now) < STRAY_GRACE:
             return
         outcome: Outcome = "lost" if note is None else "error" if note.code else "ok"
         self._say(
@@ -228,7 +230,7 @@ class Orders:
         except Rejected as error:
             log.warning("order refused", extra={"job": command.job, "command": command.command, "cause": str(error)})
             done = _asked(error.done, command.change)
-            step = rules.altered(held, command, done, self._clock(), refusal=str(error))
+            step = rules.altered(held, command, done, self._clocks.wall(), refusal=str(error))
             self._journal.put(step.held, step.reports)
         else:
             self._journal.put(step.held, step.reports)
@@ -242,7 +244,7 @@ class Orders:
                 self._scheduler.release(native_id)
             case "alter":
                 return self._alter(command, held, native_id)
-        return rules.ordered(held, command, self._clock())
+        return rules.ordered(held, command, self._clocks.wall())
 
     def _alter(self, command: Command, held: Held, native_id: str) -> Step:
         change = _with_processes(command.change, held)
@@ -253,7 +255,7 @@ class Orders:
         if words is not None:
             raise Rejected(words)
         self._scheduler.alter(native_id, change, held.lease)
-        return rules.altered(held, command, command.change, self._clock())
+        return rules.altered(held, command, command.change, self._clocks.wall())
 
     def _is_answered(self, order: Command) -> bool:
         return any(said.job == order.job and said.order == order.order for said in self._journal.reports.values())
@@ -278,7 +280,7 @@ class Orders:
                 job=command.job,
                 epoch=command.epoch,
                 event=event,
-                at=rules.iso(self._clock()),
+                at=rules.iso(self._clocks.wall()),
                 native_id=command.native_id,
                 outcome=outcome,
                 exit_code=exit_code,

@@ -227,6 +227,7 @@ def advance(held: Held, seen: Seen, *, grace: float, keeps_walltime: bool = True
     """
     if held.phase is Phase.ENDED:
         return Step(held=held)
+    held = _not_ahead(held, seen.now)
     if held.phase in {Phase.LEASED, Phase.SUBMITTING}:
         return _begin(held, seen)
     if held.phase is Phase.HELD:
@@ -243,6 +244,16 @@ def advance(held: Held, seen: Seen, *, grace: float, keeps_walltime: bool = True
     if not keeps_walltime and step.held.cancel_sent is None and _is_over(step.held, seen, seen.now):
         return replace(step, held=replace(step.held, cancel_sent=seen.now), act=Act.CANCEL)
     return _cancel_again(step, seen.now)
+
+
+def _not_ahead(held: Held, now: float) -> Held:
+    """A machine whose time was set back has noted what is to come: each wait begins now, and is no longer than ever."""
+    return replace(
+        held,
+        gone_since=None if held.gone_since is None else min(held.gone_since, now),
+        cancel_sent=None if held.cancel_sent is None else min(held.cancel_sent, now),
+        release_at=None if held.release_at is None else min(held.release_at, now + RELEASE_SELDOM),
+    )
 
 
 def _begin(held: Held, seen: Seen) -> Step:

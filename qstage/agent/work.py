@@ -9,11 +9,12 @@ from __future__ import annotations
 import contextlib
 import logging
 import posixpath
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Collection, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import replace
 
 from qstage.agent import rules
+from qstage.agent.clocks import Clocks
 from qstage.agent.config import AgentConfig
 from qstage.agent.jobdir import DirectoryRefused, JobDirectory, NoDirectory, open_job_directory
 from qstage.agent.journal import Journal
@@ -33,15 +34,15 @@ _HALF = 2000
 class Work:
     """The jobs of one site, as the journal has them, and the means to move them on."""
 
-    def __init__(self, config: AgentConfig, journal: Journal, scheduler: Scheduler, clock: Callable[[], float]) -> None:
+    def __init__(self, config: AgentConfig, journal: Journal, scheduler: Scheduler, clocks: Clocks) -> None:
         self._config = config
         self._journal = journal
         self._scheduler = scheduler
-        self._clock = clock
+        self._clocks = clocks
         self.submit_seconds = 1.0
         """How long a submission takes here, as a moving average."""
         self._asked: dict[str, float] = {}
-        """When the scheduler was last asked for the start of a job that it holds, by its native id."""
+        """When the scheduler was last asked for the start of a job that it holds, by its native id. Steady seconds."""
 
     @property
     def holds(self) -> bool:
@@ -54,14 +55,14 @@ class Work:
         """Hold a leased job; refuse one that this site's policy does not allow."""
         held = self._journal.held.get(lease.job)
         if held is not None:
-            self._keep(rules.leased_again(held, lease, self._clock()))
+            self._keep(rules.leased_again(held, lease, self._clocks.wall()))
             return
         words = refusal(lease, self._config.policy)
         if words is None:
             self._keep(Step(held=Held(lease=lease)))
         else:
             log.warning("lease refused", extra={"job": lease.job, "cause": words})
-            self._keep(rules.turned_down(Held(lease=lease), "refused", words, self._clock()))
+            self._keep(rules.turned_down(Held(lease=lease), "refused", words, self._clocks.wall()))
 
     # One look at all
 
@@ -72,7 +73,7 @@ class Work:
         for held in tuple(self._journal.held.values()):
             unsent = held.phase in {Phase.LEASED, Phase.SUBMITTING}
             unsent = unsent or (held.phase is Phase.HELD and held.lease.staged and held.cancel_at is None)
-            if held.phase is Phase.ENDED or (unsent and self._clock() >= submit_until):
+            if held.phase is Phase.ENDED or (unsent and self._clocks.steady() >= submit_until):
                 continue
             try:
                 self._advance_one(held, present, starts)
@@ -101,7 +102,7 @@ class Work:
             if held.native_id and held.phase is Phase.HELD and not held.lease.staged
         }
         self._asked = {native: at for native, at in self._asked.items() if native in waiting}
-        late = [native for native, at in waiting.items() if self._clock() - at >= rules.ASK_AGAIN]
+        late = [native for native, at in waiting.items() if self._clocks.steady() - at >= rules.ASK_AGAIN]
         return sorted(late, key=lambda native: waiting[native])
 
     def _ask_starts(self, asked: Collection[str]) -> Mapping[str, float | None]:
@@ -110,7 +111,7 @@ class Work:
         except SchedulerAway as error:
             log.warning("scheduler away", extra={"cause": str(error)})
             return {}
-        self._asked.update(dict.fromkeys(starts, self._clock()))
+        self._asked.update(dict.fromkeys(starts, self._clocks.steady()))
         return starts
 
     def _advance_one(self, held: Held, present: Mapping[str, Presence], starts: Mapping[str, float | None]) -> None:
@@ -155,7 +156,7 @@ class Work:
         if begun and run is None and not held.lease.adopted and not (held.lease.staged and held.lease.held):
             found = self._scheduler.find(held.lease.scheduler_name)
         presence = present.get(held.native_id or "")
-        return Seen(now=self._clock(), run=run, exit=note, found=found, presence=presence, early=early)
+        return Seen(now=self._clocks.wall(), run=run, exit=note, found=found, presence=presence, early=early)
 
     # Acts
 
@@ -163,21 +164,22 @@ class Work:
         lease = held.lease
         if not lease.staged and not self.holds:
             words = f"this agent does not submit jobs to {self._config.scheduler} before their data is there"
-            self._keep(rules.turned_down(held, "refused", words, self._clock()))
+            self._keep(rules.turned_down(held, "refused", words, self._clocks.wall()))
             return
         if not lease.staged and lease.adopted:
             self._find_ahead(held)
             return
         script = self._prepare(lease) if lease.staged else self._prepare_ahead(lease)
         self._keep(Step(held=held))  # "about to submit": from here on a crash asks before it submits again
-        now = self._clock()
+        began = self._clocks.steady()
         try:
             receipt = self._scheduler.submit(lease, script, lease.directory.rstrip("/"))
         except Rejected as error:
             log.warning("job rejected", extra={"job": held.job, "cause": str(error)})
-            self._keep(rules.turned_down(held, "rejected", str(error), now))
+            self._keep(rules.turned_down(held, "rejected", str(error), self._clocks.wall()))
             return
-        self.submit_seconds += 0.2 * (self._clock() - now - self.submit_seconds)
+        now = self._clocks.wall()
+        self.submit_seconds += 0.2 * (self._clocks.steady() - began - self.submit_seconds)
         if lease.staged:
             self._keep(rules.submitted(held, receipt.native_id, receipt.ticket, now))
         else:
@@ -187,7 +189,7 @@ class Work:
     def _put_ahead(self, held: Held, native: str, ticket: str | None) -> None:
         """Report a job that the scheduler holds, with the start that it expects: without one its data comes at once."""
         starts = self._ask_starts([native])
-        self._keep(rules.put_ahead(held, native, ticket, Estimate(starts_at=starts.get(native)), self._clock()))
+        self._keep(rules.put_ahead(held, native, ticket, Estimate(starts_at=starts.get(native)), self._clocks.wall()))
 
     def _find_ahead(self, held: Held) -> None:
         """Find what a submit filter has left at the scheduler, held. It may come a moment later."""
@@ -215,9 +217,9 @@ class Work:
         except Rejected as error:
             log.warning("job not released", extra={"job": held.job, "native_id": native, "cause": str(error)})
             words = f"the scheduler does not release {native}, and is asked again from time to time: {error}"
-            self._keep(rules.not_released(held, words, self._clock()))
+            self._keep(rules.not_released(held, words, self._clocks.wall()))
             return
-        self._keep(rules.submitted(held, native, held.ticket, self._clock()))
+        self._keep(rules.submitted(held, native, held.ticket, self._clocks.wall()))
         log.info("job released", extra={"job": held.job, "native_id": native})
 
     def _is_early(self, held: Held, native: str) -> bool:
@@ -228,14 +230,14 @@ class Work:
             early = False
             with contextlib.suppress(NoDirectory), self._directory(held.lease) as directory:
                 early = directory.was_early()
-            seen = Seen(now=self._clock(), early=early)
+            seen = Seen(now=self._clocks.wall(), early=early)
             self._keep(rules.missing_ahead(replace(held, native_id=native), seen, self._config.grace_seconds))
             return True
         return presence is not Presence.QUEUED  # it refuses, and will be gone
 
     def _found(self, held: Held) -> str | None:
         """The scheduler's job of this name, which may come a moment later than its lease."""
-        name, now = held.lease.scheduler_name, self._clock()
+        name, now = held.lease.scheduler_name, self._clocks.wall()
         native = self._scheduler.find(name)
         if native is None:
             if held.gone_since is None:
@@ -282,7 +284,7 @@ class Work:
                 contextlib.suppress(NoDirectory),
                 self._directory(held.lease) as directory,
             ):
-                directory.block(self._clock())
+                directory.block(self._clocks.wall())
                 run = directory.run_marker()
                 if held.unless_ran and run is not None and run.native_id is not None:
                     return  # it took the right to run before us
@@ -305,14 +307,14 @@ class Work:
         try:
             with self._directory(held.lease) as directory:
                 if end.outcome == "canceled":
-                    directory.block(self._clock())
+                    directory.block(self._clocks.wall())
                 tail = _tail(directory, held.lease)
                 found = tuple(_find(directory, output.item, output.source) for output in held.lease.outputs)
         except NoDirectory:
             found = tuple(FoundOutput(item=output.item, kind="missing") for output in held.lease.outputs)
         if end.outcome == "lost":
             detail = "the scheduler no longer knows the job, and it left no exit status"
-        self._keep(rules.exited(held, end, self._clock(), tail=tail, outputs=found, detail=detail))
+        self._keep(rules.exited(held, end, self._clocks.wall(), tail=tail, outputs=found, detail=detail))
         if held.native_id is not None:
             self._scheduler.forget(held.native_id, held.ticket)
         log.info("job ended", extra={"job": held.job, "outcome": end.outcome, "exit_code": end.exit_code})
@@ -334,7 +336,7 @@ class Work:
         if unsent and not isinstance(error, SchedulerAway):
             words = str(error) if isinstance(error, DirectoryRefused) else f"{type(error).__name__}: {error}"
             log.warning("job rejected", extra={"job": held.job, "cause": words})
-            now = self._clock()
+            now = self._clocks.wall()
             current = self._journal.held.get(held.job, held)
             self._keep(rules.turned_down(current, "rejected", f"the agent could not prepare the job: {words}", now))
         else:

@@ -7,7 +7,7 @@ submission, runs fifty jobs at a time, and leaves in a job's directory what its 
 from __future__ import annotations
 
 import threading
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 from agent_site import TOKEN, Service
 
+from qstage.agent.clocks import Clocks
 from qstage.agent.config import AgentConfig
 from qstage.agent.journal import Journal
 from qstage.agent.loop import Agent
@@ -123,15 +124,15 @@ class Counted(Client):
 class Turning(threading.Event):
     """Lets virtual time pass where the agent waits, until all jobs have ended and nothing of them is unsaid."""
 
-    def __init__(self, clock: Clock, scheduler: Paced, service: Service) -> None:
+    def __init__(self, clock: Clock, scheduler: Paced, service: Service, jobs: int) -> None:
         super().__init__()
-        self.clock, self.scheduler, self.service = clock, scheduler, service
+        self.clock, self.scheduler, self.service, self.jobs = clock, scheduler, service, jobs
 
     def wait(self, timeout: float | None = None) -> bool:
         self.clock.now += timeout or 0.0
         self.scheduler.step()
         exited = sum(report["event"] == "exited" for report in self.service.reports)
-        if exited == JOBS:
+        if exited == self.jobs:
             self.set()
         return self.is_set()
 
@@ -144,26 +145,46 @@ def lease(number: int, jobs: Path) -> dict[str, Any]:
     }  # fmt: skip
 
 
+def serve(home: Path, service: Service, jobs: int, clock: Clock, wall: Callable[[], float]) -> tuple[int, int]:
+    """Let one agent bring that many jobs to their end; how many jobs its scheduler ended, and how often it called."""
+    folder = home / "jobs"
+    folder.mkdir()
+    service.leases = {f"user/{number}": lease(number, folder) for number in range(1001, 1001 + jobs)}
+    config = AgentConfig(
+        service=service.url, site="theta", token=Secret(TOKEN), scheduler="slurm", path=("/bin",), state=home,
+        work=home, poll_seconds=10.0, grace_seconds=30.0, take=100, keep=(),
+        policy=Policy(owners=("ada",), directories=(str(folder),)),
+    )  # fmt: skip
+    clocks = Clocks(wall=wall, steady=clock)
+    scheduler, client = Paced(clock), Counted(service)
+    with closing(Journal.open(home / "journal")) as journal:
+        work = Work(config, journal, scheduler, clocks)
+        agent = Agent(config, journal, work, Orders(config.policy, journal, scheduler, clocks), client, clocks)
+        agent.run(Turning(clock, scheduler, service, jobs))
+    assert len({report["job"] for report in service.reports if report["event"] == "exited"}) == jobs
+    return scheduler.ended, client.calls
+
+
 def test_a_thousand_jobs_cost_an_agent_at_most_a_twentieth_of_a_carrying_call_each(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("os.fsync", lambda _: None)  # what a disk costs is not what is counted here
-    jobs = tmp_path / "jobs"
-    jobs.mkdir()
+    clock = Clock()
     with closing(Service()) as service:
-        service.leases = {f"user/{number}": lease(number, jobs) for number in range(1001, 1001 + JOBS)}
-        config = AgentConfig(
-            service=service.url, site="theta", token=Secret(TOKEN), scheduler="slurm", path=("/bin",), state=tmp_path,
-            work=tmp_path, poll_seconds=10.0, grace_seconds=30.0, take=100, keep=(),
-            policy=Policy(owners=("ada",), directories=(str(jobs),)),
-        )  # fmt: skip
-        clock = Clock()
-        scheduler, client = Paced(clock), Counted(service)
-        journal = Journal.open(tmp_path / "journal")
-        work = Work(config, journal, scheduler, clock)
-        agent = Agent(config, journal, work, Orders(config.policy, journal, scheduler, clock), client, clock)
-        agent.run(Turning(clock, scheduler, service))
-        journal.close()
-    assert scheduler.ended == JOBS
-    assert len({report["job"] for report in service.reports if report["event"] == "exited"}) == JOBS
-    assert service.carried / JOBS <= 0.05, f"{service.carried} calls that carried something, {client.calls} in all"
+        ended, calls = serve(tmp_path, service, JOBS, clock, clock)
+    assert ended == JOBS
+    assert service.carried / JOBS <= 0.05, f"{service.carried} calls that carried something, {calls} in all"
+
+
+def test_a_machine_whose_time_is_set_back_keeps_no_job_waiting(tmp_path: Path) -> None:
+    clock = Clock()
+    began = clock()
+
+    def set_back() -> float:
+        """The machine's time: an hour is taken from it while the jobs run."""
+        return clock() if clock() < began + 50 else clock() - 3600
+
+    with closing(Service()) as service:
+        ended, _ = serve(tmp_path, service, 20, clock, set_back)
+    assert ended == 20
+    assert clock() - began < 200

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from qstage.agent.clocks import Clocks
 from qstage.agent.config import AgentConfig
 from qstage.agent.journal import Journal
 from qstage.agent.orders import STRAY_GRACE, Orders
@@ -89,8 +90,9 @@ class Desk:
             work=self.home, poll_seconds=1.0, grace_seconds=GRACE, take=1, keep=(), policy=self.policy,
         )  # fmt: skip
         self.journal = Journal.open(self.home / journal)
-        self.work = Work(config, self.journal, self.scheduler, lambda: self.now)
-        self.orders = Orders(self.policy, self.journal, self.scheduler, lambda: self.now)
+        clocks = Clocks(wall=lambda: self.now, steady=lambda: self.now)
+        self.work = Work(config, self.journal, self.scheduler, clocks)
+        self.orders = Orders(self.policy, self.journal, self.scheduler, clocks)
 
     def lease(self, *, staged: bool = False, epoch: int = 1, **changes: Any) -> None:
         raw: dict[str, Any] = {

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from qstage.agent import cobalt_told
+from qstage.agent.clocks import Clocks
 from qstage.agent.journal import Journal
 from qstage.agent.orders import Orders
 from qstage.agent.policy import Policy
@@ -88,7 +89,8 @@ class Desk:
 
     def start(self) -> None:
         self.journal = Journal.open(self.home / "journal")
-        self.orders = Orders(self.policy, self.journal, self.scheduler, lambda: 1000.0)
+        clocks = Clocks(wall=lambda: 1000.0, steady=lambda: 1000.0)
+        self.orders = Orders(self.policy, self.journal, self.scheduler, clocks)
 
     def obey(self, word: str, order: int = 5, **fields: Any) -> None:
         self.orders.obey(read_command({"job": JOB, "id": 1001, "epoch": 1, "command": word, "order": order} | fields))

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from qstage.agent.rules import (
+    CANCEL_AGAIN,
     Act,
     End,
     ExitNote,
@@ -102,6 +103,17 @@ def test_a_job_that_is_gone_without_exit_status_is_given_its_grace_and_then_lost
     assert (first.act, first.held.gone_since) == (None, 1000)
     assert after(first.held, look(now=1029, presence=Presence.GONE)).act is None
     assert after(first.held, look(now=1030, presence=Presence.GONE)).end == End(outcome="lost", exit_code=None)
+
+
+def test_a_machine_whose_time_is_set_back_gives_no_longer_grace_and_cancels_as_often() -> None:
+    first = after(held(), look(now=9000, presence=Presence.GONE))
+    back = after(first.held, look(now=1000, presence=Presence.GONE))
+    assert (back.act, back.held.gone_since) == (None, 1000)
+    assert after(back.held, look(now=1030, presence=Presence.GONE)).end == End(outcome="lost", exit_code=None)
+    canceled = held(cancel_at=9000.0, cancel_sent=9000.0)
+    again = after(canceled, look(now=1000, presence=Presence.ACTIVE))
+    assert (again.act, again.held.cancel_sent) == (None, 1000)
+    assert after(again.held, look(now=1000 + CANCEL_AGAIN, presence=Presence.ACTIVE)).act is Act.CANCEL
 
 
 def test_a_job_that_comes_back_into_sight_is_not_lost() -> None:

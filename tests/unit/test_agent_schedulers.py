@@ -125,6 +125,14 @@ def test_nobody_is_found_by_name_of_a_scheduler_that_does_not_answer(login: Logi
         login.open().find("md-1001-k3j2")
 
 
+def test_a_cobalt_that_is_down_rejects_no_job_that_is_looked_for(login: Login) -> None:
+    for name in ("qsub", "qdel"):
+        login.command(name, "exit 1")
+    login.command("qstat", "echo 'Failed to connect to queue manager' >&2; exit 1")
+    with pytest.raises(SchedulerAway, match="Failed to connect"):
+        login.open("cobalt").find("md-1001-k3j2")
+
+
 def test_a_submission_that_was_taken_and_told_as_failed_is_found_by_its_name(login: Login) -> None:
     login.command("sbatch", "echo 'sbatch: error: Socket timed out on send/recv operation' >&2; exit 1")
     login.command("squeue", '[[ "$*" != *--name=md-1001-k3j2* ]] || echo 4711')
