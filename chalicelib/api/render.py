@@ -247,7 +247,7 @@ def _lease(at: Site, lease: Lease) -> Body:
         "id": status.ref.number,
         "epoch": status.epoch,
         "attempt": status.submission,
-        "staged": status.state is State.STAGED,
+        "staged": status.may_begin,
         "held": status.may_be_held,
         "native_id": status.native_id if status.may_be_held else None,
         "leased_until": time(status.leased_until),

@@ -388,9 +388,9 @@ def _fits(job: Job, event: Event) -> bool:
 
 def _may_be_leased(job: Job) -> bool:
     """What is at the scheduler already is found there whatever it waits for; else nothing gets there too early."""
-    if job.state is not S.STAGED and job.ahead is Ahead.FILED:
+    if job.may_begin or job.ahead is Ahead.FILED:
         return True
-    return job.hold is None and not job.parents and (job.state is S.STAGED or job.ahead is Ahead.WANTED)
+    return job.ahead is Ahead.WANTED and job.state is not S.STAGED and job.hold is None and not job.parents
 
 
 def _still_there(job: Job) -> bool:

@@ -3,11 +3,11 @@
 Both stores index jobs by this answer and a sync checks it again on the status itself: an index may be stale,
 the status never is. A site has to do with a job in these cases:
 
-* *lease*: it is staged, its user neither holds it nor wants it ended, and it waits for no other job. A lease on it
+* *lease*: it may begin (``Job.may_begin``), and its user does not want it ended. A lease on it
   changes nothing here, so that to give one, to prolong it and to lose it costs the index no write; whether it lasts
   the status tells. Nor does it tell when a next try may begin: such a job comes after those that need not wait;
-* *lease* as well: it is to wait at the scheduler, held, before its data is there, and the scheduler is not known to
-  have it (``core.ahead``);
+* *lease* as well: it is to wait at the scheduler, held, until it may begin, and the scheduler is not known to have it
+  (``core.ahead``);
 * *cancel*: its user wants it ended, or it has waited for nodes beyond its deadline, and a site has had it, so that only
   the site can say that nothing of it is left at the scheduler; or it has failed while the scheduler held it;
 * *order*: its scheduler has it, and its user wants it held, let go or asked for otherwise (``core.orders``);
@@ -46,25 +46,23 @@ def site_due(job: Job) -> tuple[Kind, datetime] | None:
         return (Kind.COMMAND, job.updated_at) if _in_site_hands(job) else None
     if job.orders:
         return Kind.COMMAND, job.updated_at
-    if job.state is State.STAGED and job.hold is None and not job.parents:
+    if job.may_begin:
         return Kind.LEASE, job.not_before or job.created_at
     return (Kind.LEASE, job.not_before or job.created_at) if _goes_ahead(job) else None
 
 
 def _goes_ahead(job: Job) -> bool:
-    """Whether the site may put the job in the queue, or find it there, before its data is there.
+    """Whether the site may put the job in the queue, or find it there, before it may begin.
 
     Who knows whether its POST was committed has written something since. What a submit filter has put in the queue is
     found there whatever it waits for: its site can end nothing that it does not know.
     """
-    if job.state not in _BEFORE_DATA or job.posted is not None or job.broken is not None or job.overdue:
+    if job.posted is not None or job.broken is not None or job.overdue:
         return False
-    return job.ahead is Ahead.FILED or (job.ahead is Ahead.WANTED and job.hold is None and not job.parents)
-
-
-def before_data(job: Job) -> bool:
-    """Whether the job is for an agent that submits it under a hold: its data is not there."""
-    return job.state in _BEFORE_DATA
+    before_data = job.state in _BEFORE_DATA
+    if job.ahead is Ahead.FILED:
+        return before_data or job.state is State.STAGED
+    return job.ahead is Ahead.WANTED and before_data and job.hold is None and not job.parents
 
 
 def rests(job: Job, now: datetime) -> bool:

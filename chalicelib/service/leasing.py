@@ -14,9 +14,9 @@ from itertools import islice
 from chalicelib.core.document import Document
 from chalicelib.core.events import Leased
 from chalicelib.core.ids import JobRef, UserId
-from chalicelib.core.job import Job, State
+from chalicelib.core.job import Job
 from chalicelib.core.ports.jobs import Jobs, SiteQueue
-from chalicelib.core.site_queue import Kind, before_data, leasable, leased, site_due
+from chalicelib.core.site_queue import Kind, leasable, leased, site_due
 from chalicelib.core.sites import LEASE, Site
 from chalicelib.core.sync import SyncRequest
 from chalicelib.service.changing import TOGETHER, Step, change_many
@@ -94,7 +94,7 @@ class Leasing:
         ahead, good = self._candidates(site, refs, request, now), list[Job]()
         count = request.take
         while len(good) < request.take and (some := list(islice(ahead, count))):
-            good += [job for job in self._read(some, now) if request.holds or not before_data(job)]
+            good += [job for job in self._read(some, now) if request.holds or job.may_begin]
             count = TOGETHER
         return good[: request.take]
 
@@ -131,5 +131,4 @@ def _leasable(job: Job) -> bool:
 
 def _prolong(job: Job, now: datetime) -> tuple[Step, ...]:
     """Keep a lease, unless the job has been taken back since it was read."""
-    kept = job.state is State.STAGED and job.hold is None and not job.parents
-    return (Step(event=Leased(epoch=job.epoch, until=now + LEASE)),) if kept else ()
+    return (Step(event=Leased(epoch=job.epoch, until=now + LEASE)),) if job.may_begin else ()

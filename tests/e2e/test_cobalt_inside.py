@@ -105,7 +105,7 @@ def node(tmp_path: Path, stack: Stack) -> Iterator[LoginNode]:
     """A login node; afterwards Cobalt has nothing of the test's, and the agent looks as often as one that is new."""
     node = LoginNode(tmp_path / "home", stack)
     yield node
-    node.run("left=$(qselect) && qdel $left")
+    node.run("qselect | grep -o '[0-9]*' | xargs -r qdel")
     stack.stop_agent()
     stack.clock.turn(OUT_OF_COMPANY)
     stack.start_agent()
@@ -252,8 +252,11 @@ def test_a_job_cancelled_at_qstage_leaves_cobalts_queue(node: LoginNode) -> None
 
 
 def test_a_hold_of_the_users_own_is_kept_until_qstage_releases_it(node: LoginNode) -> None:
+    node.stack.stop_agent()
     jobid, number = node.submit("qsub -h run.sh")
     until(lambda: node.job(number).state == "staged" or None, "its inputs are there")
+    node.stack.start_agent()
+    until(lambda: node.job(number).native_id == jobid or None, "the agent has found it, though its inputs came first")
     assert node.state(jobid) == "user_hold"
     assert node.run(f"qstage qrls {number}").returncode == 0
     assert finished(node.stack, number).state == "completed"

@@ -390,7 +390,7 @@ class AgentTwin:
             for command in answer.commands:
                 self._obey(str(command.job.ref), command)
             for lease in answer.leases:
-                if lease.job.state is State.STAGED:
+                if lease.job.may_begin:
                     self._start(lease)
                 else:
                     self._hold(lease)

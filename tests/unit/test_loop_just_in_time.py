@@ -140,6 +140,47 @@ def test_what_a_filter_left_is_found_whatever_it_waits_for() -> None:
     assert (house.job(1001).state, house.agent.waits) == (State.CANCELED, {})
 
 
+def held_by_its_user_and_staged_before_its_site_looked() -> House:
+    """Job 1001, which a filter left at the scheduler, and whose data was there before the agent's first call."""
+    house = House()
+    house.post(a_document(hold=True, **FILED))
+    minute(house, 4, agent=False)
+    assert (house.job(1001).state, house.job(1001).ahead) == (State.STAGED, Ahead.FILED)
+    return house
+
+
+def test_what_a_filter_left_is_found_though_its_data_came_first_and_its_user_holds_it() -> None:
+    house = held_by_its_user_and_staged_before_its_site_looked()
+    house.agent.work(2)
+    assert (house.job(1001).ahead, house.job(1001).native_id, house.agent.ran) == (Ahead.HELD, "71001", [])
+    house.manage.release(ADA, JobNumber(1001))
+    house.live_on()
+    assert (house.job(1001).state, house.agent.ran) == (State.COMPLETED, [str(house.job(1001).ref)])
+
+
+def test_what_is_deleted_at_the_scheduler_is_told_though_its_data_came_first() -> None:
+    house = held_by_its_user_and_staged_before_its_site_looked()
+    house.agent.work(2)
+    house.agent.deleted.add(1001)
+    house.agent.work(2)
+    assert (house.job(1001).state, house.job(1001).failed_stage) == (State.FAILED, Stage.SUBMIT)
+
+
+def test_what_waits_for_another_job_is_not_let_go_by_a_lease_that_finds_it() -> None:
+    house = House()
+    house.agent.waiting.add(1001)
+    house.post(a_document())
+    house.post(a_document(depends_on=[1001], **FILED))
+    minute(house, 4, agent=False)
+    assert house.job(1002).state is State.STAGED
+    minute(house, 2)
+    child = house.job(1002)
+    assert (child.state, child.ahead, bool(child.parents)) == (State.STAGED, Ahead.HELD, True)
+    house.agent.waiting.clear()
+    house.live_on()
+    assert (house.job(1001).state, house.job(1002).state) == (State.COMPLETED, State.COMPLETED)
+
+
 def test_a_failure_is_told_at_once_and_the_removal_commanded_until_it_is_answered() -> None:
     house = House()
     house.post(late(source="/nowhere/"))
