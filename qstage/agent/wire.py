@@ -124,7 +124,8 @@ class Lease:
     stderr_path: str | None = None
     attempt: int = 1
     staged: bool = True
-    """Whether its data is there. If not, the scheduler is to have it all the same, held, and must not run it."""
+    """Whether it may begin: its data is there, and nothing else keeps it. If not, the scheduler is to have it all the
+    same, held, and must not run it."""
     held: bool = False
     """Whether the scheduler has or may have it, held, from before its data was there: as ``native_id``, if known."""
     native_id: str | None = None

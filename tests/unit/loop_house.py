@@ -25,7 +25,7 @@ from chalicelib.core.errors import LoginNeeded
 from chalicelib.core.forecast import Expectations
 from chalicelib.core.holdings import Caps
 from chalicelib.core.ids import CollectionId, JobNumber, JobRef, SiteId, UserId
-from chalicelib.core.job import Job, State
+from chalicelib.core.job import Job
 from chalicelib.core.keys import JOBS, Caller, KeyKind, site_scope
 from chalicelib.core.lifecycle import faults_of
 from chalicelib.core.notices import Notice
