@@ -242,6 +242,11 @@ class Job:
         return tuple(leg for leg in self.legs if leg.status is LegStatus.PENDING)
 
     @property
+    def submitted(self) -> bool:
+        """Whether its scheduler has it, to run when there are nodes, or running."""
+        return self.state in (State.QUEUED, State.ACTIVE)
+
+    @property
     def may_begin(self) -> bool:
         """Whether its inputs are there and nothing keeps it from its scheduler: no hold, no job that it waits for."""
         return self.state is State.STAGED and self.hold is None and not self.parents

@@ -41,6 +41,7 @@ from chalicelib.core.shape import ABSENT, Choice, Field, Flag, Integer, ListOf, 
 
 MOST_LEASES = 100
 MOST_REPORTS = 500
+MOST_STRAYS = MOST_LEASES
 LONGEST_TAIL = 4096
 
 _REF = Text(longest=64, shortest=3)
@@ -124,6 +125,7 @@ SHAPE = Record(
             ),
             default=(),
         ),
+        "strays": Field(shape=ListOf(item=_REF, longest=MOST_STRAYS), default=()),
         "holds": Field(
             shape=Flag(describe="the agent submits jobs under a hold, before their data is there"), default=False
         ),
@@ -166,6 +168,8 @@ class SyncRequest:
     take: int
     holding: tuple[tuple[JobRef, int], ...]
     reports: tuple[AgentReport, ...]
+    strays: tuple[JobRef, ...] = ()
+    """Jobs whose directories an agent has found that has no record of them: its journal was lost."""
     holds: bool = False
     """Whether the agent knows how to submit a job under a hold."""
 
@@ -182,12 +186,14 @@ def read_sync(raw: Any) -> SyncRequest:
     if faults:
         raise Invalid(tuple(faults))
     held = ((JobRef.parse(entry["job"]), entry["epoch"]) for entry in values["holding"])
+    strays = (JobRef.parse(text) for text in values["strays"])
     return SyncRequest(
         instance=values["agent"]["instance"],
         host=values["agent"]["host"],
         take=0 if values["draining"] else min(values["take"], MOST_LEASES),
         holding=tuple((ref, epoch) for ref, epoch in held if ref is not None),
         reports=tuple(_report(entry) for entry in values["reports"]),
+        strays=tuple(ref for ref in strays if ref is not None),
         holds=values["holds"],
     )
 

@@ -85,6 +85,19 @@ class Leasing:
             log.info("job leased", extra={"fields": {"site": site.id, "job": str(job.ref), "epoch": job.epoch}})
         return [Lease(job=job, document=read[job.ref]) for job in taken]
 
+    def follow(self, site: Site, request: SyncRequest) -> list[Lease]:
+        """The leases, as they stand, of jobs at the scheduler that the agent has found and has no record of.
+
+        Nothing is written: the agent that had them is no more, for a site has one, and what this one reports is what
+        that one would have.
+        """
+        found = self.jobs.get_many(list(request.strays)).values()
+        lost = [job for job in found if job.site == site.id and job.submitted]
+        read = documents(self.jobs, lost)
+        for job in lost:
+            log.warning("job followed again", extra={"fields": {"site": site.id, "job": str(job.ref)}})
+        return [Lease(job=job, document=read[job.ref]) for job in lost]
+
     def _next(self, site: Site, refs: Sequence[JobRef], request: SyncRequest, now: datetime) -> list[Job]:
         """The next jobs that the agent may be given, of the oldest and those behind them.
 

@@ -86,7 +86,9 @@ class Syncing:
         leasing.renew(site, request, now)
         due = self.queue.due(site.id, commands=MOST_COMMANDS, leases=wanted(request))
         commands = Commanding(jobs=self.jobs, queue=self.queue).commands(site, due.commanded, now)
-        leases = leasing.lease(site, due.leasable, request, now)
+        # One or the other: an answer holds no more leases than it ever does.
+        strays = bool(request.strays)
+        leases = leasing.follow(site, request) if strays else leasing.lease(site, due.leasable, request, now)
         busy = bool(leases or commands or request.holding or answers)
         return Synced(
             site=site,

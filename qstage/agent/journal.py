@@ -33,6 +33,9 @@ class Journal:
         self.instance = str(uuid.uuid4())
         self.held: dict[str, Held] = {}
         self.reports: dict[int, Report] = {}
+        self.searched = True
+        """Whether jobs that it does not know were looked for (``strays``): a journal that is new may have had another
+        before it."""
         self._path = path
         self._next = 1
         self._fd = -1
@@ -70,6 +73,10 @@ class Journal:
         if done:
             self._append({"answered": done})
 
+    def has_searched(self) -> None:
+        """Every job that was found is kept, or is none of ours any more."""
+        self._append({"searched": True})
+
     def _numbered(self, reports: Iterable[Report]) -> list[list[Any]]:
         said = []
         for report in reports:
@@ -87,6 +94,7 @@ class Journal:
     def _take(self, entry: dict[str, Any]) -> None:
         if "instance" in entry:
             self.instance = str(entry["instance"])
+        self.searched = bool(entry.get("searched", self.searched))
         if "put" in entry:
             held = Held.from_plain(entry["put"])
             self.held[held.job] = held
@@ -102,6 +110,7 @@ class Journal:
         try:
             data = self._path.read_bytes()
         except FileNotFoundError:
+            self.searched = False
             return
         *lines, last = data.split(b"\n")
         if last:
@@ -123,7 +132,7 @@ class Journal:
         draft = self._path.with_name(self._path.name + ".new")
         flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND | os.O_CLOEXEC
         self._fd = os.open(draft, flags, 0o600)
-        self._append({"instance": self.instance})
+        self._append({"instance": self.instance, "searched": self.searched})
         for held in tuple(self.held.values()):
             self._append({"put": held.to_plain()})
         if self.reports:

@@ -24,6 +24,7 @@ from qstage.agent.journal import Journal
 from qstage.agent.orders import Orders
 from qstage.agent.rules import Held, Phase, iso
 from qstage.agent.schedulers import WrongSite, open_scheduler
+from qstage.agent.strays import find_strays
 from qstage.agent.wire import Answer, BadLease, Report, read_answer, read_command, read_lease
 from qstage.agent.work import Work
 from qstage.client import Client, Conflict, InvalidDocument, QstageError, Unavailable, Unreachable
@@ -35,6 +36,7 @@ SUBMIT_WINDOW = 60.0
 HALF_A_LEASE = 300.0
 """Seconds. The service leases for ten minutes."""
 _MOST_REPORTS = 500
+_MOST_STRAYS = 100
 _FINAL = frozenset({"exited", "rejected", "refused", "gone"})
 
 
@@ -60,6 +62,7 @@ class Agent:
         self._orders = orders
         self._client = client
         self._wall, self._steady = clocks.wall, clocks.steady
+        self._strays: list[str] | None = None
         self._synced = float("-inf")
         self._next_seconds = 0.0
 
@@ -103,8 +106,9 @@ class Agent:
 
     def _sync(self) -> None:
         sent = dict(list(self._journal.reports.items())[:_MOST_REPORTS])
+        strays = self._find_strays()
         try:
-            answer = self._client.sync_site(self._config.site, self._body(sent))
+            answer = self._client.sync_site(self._config.site, self._body(sent, strays))
         except InvalidDocument as error:
             self._give_up(sent, error)
             raise Unavailable(str(error)) from error
@@ -113,6 +117,7 @@ class Agent:
         self._settle(sent, [read_answer(raw) for raw in answer.get("answers") or ()])
         for raw in answer.get("leases") or ():
             self._lease(raw)
+        self._followed(strays)
         for raw in answer.get("commands") or ():
             try:
                 self._orders.obey(read_command(raw))
@@ -130,7 +135,22 @@ class Agent:
                 log.error("report given up", extra={"job": sent[number].job, "cause": str(fault)})
                 self._journal.answered([number])
 
-    def _body(self, sent: Mapping[int, Report]) -> dict[str, Any]:
+    def _find_strays(self) -> list[str]:
+        """Of the jobs that a lost journal may have known, the next to ask the service for."""
+        if self._journal.searched:
+            return []
+        if self._strays is None:
+            self._strays = find_strays(self._config.policy, self._config.site)
+        return self._strays[:_MOST_STRAYS]
+
+    def _followed(self, strays: list[str]) -> None:
+        """What of these is still the site's to follow is in the journal now."""
+        if self._strays is not None and not self._journal.searched:
+            del self._strays[: len(strays)]
+            if not self._strays:
+                self._journal.has_searched()
+
+    def _body(self, sent: Mapping[int, Report], strays: list[str]) -> dict[str, Any]:
         return {
             "agent": {
                 "instance": self._journal.instance,
@@ -141,6 +161,7 @@ class Agent:
             "holding": [{"job": held.job, "epoch": held.epoch} for held in self._leased()],
             "holds": self._work.holds,
             "reports": [report.to_wire() for report in sent.values()],
+            **({"strays": strays} if strays else {}),
         }
 
     def _leased(self) -> list[Held]:

@@ -465,6 +465,11 @@ def exited(
     return Step(held=after, reports=(said,))
 
 
+def followed(lease: Lease) -> Held:
+    """A job that the scheduler has from an agent whose journal is lost: it is watched as that one would have."""
+    return Held(lease=lease, phase=Phase.QUEUED, native_id=lease.native_id)
+
+
 def leased_again(held: Held, lease: Lease, now: float) -> Step:
     """The service leases a job that is already held: under a new epoch all of it is told again."""
     if lease.epoch <= held.epoch:

@@ -97,12 +97,12 @@ class Output:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lease:
-    """One staged job that this agent may submit until ``leased_until`` (ISO 8601)."""
+    """One staged job that this agent may submit until ``leased_until`` (ISO 8601; None of one that was submitted)."""
 
     job: str
     id: int
     epoch: int
-    leased_until: str
+    leased_until: str | None
     owner_id: str
     owner: str
     tag: str
@@ -128,6 +128,8 @@ class Lease:
     same, held, and must not run it."""
     held: bool = False
     """Whether the scheduler has or may have it, held, from before its data was there: as ``native_id``, if known."""
+    submitted: bool = False
+    """Whether the scheduler has it, as ``native_id``: an agent has submitted it whose journal is lost."""
     native_id: str | None = None
     raw: Mapping[str, Any] = field(repr=False, compare=False)
 
@@ -295,7 +297,7 @@ def read_lease(raw: Mapping[str, Any]) -> Lease:
             job=_text(raw, "job"),
             id=_whole(raw, "id"),
             epoch=_whole(raw, "epoch"),
-            leased_until=_text(raw, "leased_until"),
+            leased_until=_maybe_text(raw, "leased_until"),
             owner_id=_text(owner, "id"),
             owner=_text(owner, "username"),
             tag=_matching(raw, "tag", _TAG),
@@ -318,6 +320,7 @@ def read_lease(raw: Mapping[str, Any]) -> Lease:
             attempt=_attempt(raw),
             staged=raw.get("staged") is not False,
             held=raw.get("held") is True,
+            submitted=raw.get("submitted") is True,
             native_id=_maybe_text(raw, "native_id"),
             stdin_path=_maybe_text(raw, "stdin_path"),
             stdout_path=_maybe_text(raw, "stdout_path"),

@@ -19,6 +19,7 @@ from chalicelib.core.orders import Order, Verb
 from chalicelib.core.sites import LEASE, SCHEDULERS, SILENCE, read_site
 from chalicelib.core.sync import read_sync
 from chalicelib.service.commanding import Command
+from chalicelib.service.leasing import Lease as GivenLease
 from chalicelib.service.sync import Synced
 from qstage.agent.loop import HALF_A_LEASE, SUBMIT_WINDOW
 from qstage.agent.rules import Held, Phase, altered, not_released, ordered
@@ -90,6 +91,16 @@ def test_an_order_that_the_service_gives_is_one_that_the_agent_reads_and_so_is_t
     done = altered(held, command, command.change, 0.0) if verb is Verb.ALTER else ordered(held, command, 0.0)
     (said,) = read_sync(body(*done.reports)).reports
     assert (said.order, said.command, dict(said.terms)) == (5, verb, terms)
+
+
+def test_a_job_that_the_scheduler_has_is_given_again_as_such() -> None:
+    assert [str(ref) for ref in read_sync({**body(), "strays": ["u/1001"]}).strays] == ["u/1001"]
+    job = replace(a_job(), state=State.ACTIVE, epoch=1, native_id="7")
+    lease = GivenLease(job=job, document=read_document({"site": "theta", "executable": "run.sh"}))
+    answer = Synced(site=a_site(), answers=[], leases=[lease], commands=[], next_seconds=2)
+    (raw,) = json.loads(json.dumps(render.synced(answer)))["leases"]
+    read = read_lease(raw)
+    assert (read.submitted, read.staged, read.native_id) == (True, True, "7")
 
 
 @pytest.mark.parametrize("cleanup", [(), ("--cleanup",)])

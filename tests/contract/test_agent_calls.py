@@ -7,8 +7,8 @@ submission, runs fifty jobs at a time, and leaves in a job's directory what its 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Collection, Mapping
-from contextlib import closing
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from agent_site import TOKEN, Service
 
 from qstage.agent.clocks import Clocks
 from qstage.agent.config import AgentConfig
+from qstage.agent.jobdir import open_job_directory
 from qstage.agent.journal import Journal
 from qstage.agent.loop import Agent
 from qstage.agent.orders import Orders
@@ -112,10 +113,14 @@ class Counted(Client):
     def __init__(self, service: Service) -> None:
         super().__init__("http://127.0.0.1:9", TOKEN)
         self.service = service
-        self.calls = 0
+        self.bodies: list[Mapping[str, Any]] = []
+
+    @property
+    def calls(self) -> int:
+        return len(self.bodies)
 
     def sync_site(self, site_id: str, body: Mapping[str, Any]) -> Mapping[str, Any]:
-        self.calls += 1
+        self.bodies.append(body)
         status, answer = self.service.sync(f"/api/v1/sites/{site_id}/sync", f"Bearer {TOKEN}", dict(body))
         assert status == 200
         return answer
@@ -145,21 +150,26 @@ def lease(number: int, jobs: Path) -> dict[str, Any]:
     }  # fmt: skip
 
 
+@contextmanager
+def an_agent(home: Path, client: Client, clocks: Clocks, scheduler: Paced) -> Iterator[Agent]:
+    """An agent whose journal, in ``home``, may be new, and whose jobs are in ``home/jobs``."""
+    config = AgentConfig(
+        service="http://127.0.0.1", site="theta", token=Secret(TOKEN), scheduler="slurm", path=("/bin",), state=home,
+        work=home, poll_seconds=10.0, grace_seconds=30.0, take=100, keep=(),
+        policy=Policy(owners=("ada",), directories=(str(home / "jobs"),)),
+    )  # fmt: skip
+    with closing(Journal.open(home / "journal")) as journal:
+        work = Work(config, journal, scheduler, clocks)
+        yield Agent(config, journal, work, Orders(config.policy, journal, scheduler, clocks), client, clocks)
+
+
 def serve(home: Path, service: Service, jobs: int, clock: Clock, wall: Callable[[], float]) -> tuple[int, int]:
     """Let one agent bring that many jobs to their end; how many jobs its scheduler ended, and how often it called."""
     folder = home / "jobs"
     folder.mkdir()
     service.leases = {f"user/{number}": lease(number, folder) for number in range(1001, 1001 + jobs)}
-    config = AgentConfig(
-        service=service.url, site="theta", token=Secret(TOKEN), scheduler="slurm", path=("/bin",), state=home,
-        work=home, poll_seconds=10.0, grace_seconds=30.0, take=100, keep=(),
-        policy=Policy(owners=("ada",), directories=(str(folder),)),
-    )  # fmt: skip
-    clocks = Clocks(wall=wall, steady=clock)
     scheduler, client = Paced(clock), Counted(service)
-    with closing(Journal.open(home / "journal")) as journal:
-        work = Work(config, journal, scheduler, clocks)
-        agent = Agent(config, journal, work, Orders(config.policy, journal, scheduler, clocks), client, clocks)
+    with an_agent(home, client, Clocks(wall=wall, steady=clock), scheduler) as agent:
         agent.run(Turning(clock, scheduler, service, jobs))
     assert len({report["job"] for report in service.reports if report["event"] == "exited"}) == jobs
     return scheduler.ended, client.calls
@@ -188,3 +198,22 @@ def test_a_machine_whose_time_is_set_back_keeps_no_job_waiting(tmp_path: Path) -
         ended, _ = serve(tmp_path, service, 20, clock, set_back)
     assert ended == 20
     assert clock() - began < 200
+
+
+def test_an_agent_without_its_journal_asks_once_for_every_job_that_it_finds(tmp_path: Path) -> None:
+    policy = Policy(owners=("ada",), directories=(str(tmp_path / "jobs"),))
+    (tmp_path / "jobs").mkdir()
+    for number in range(1001, 1251):
+        with open_job_directory(f"{tmp_path}/jobs/k3j2/md-{number}", policy, create=True) as directory:
+            directory.claim(f"user/{number}", number, "theta")
+    clock = Clock()
+    with closing(Service()) as service:
+        client = Counted(service)
+        with an_agent(tmp_path, client, Clocks(wall=clock, steady=clock), Paced(clock)) as agent:
+            agent.run_once()
+        with an_agent(tmp_path, client, Clocks(wall=clock, steady=clock), Paced(clock)) as again:
+            for _ in range(4):
+                again.run_once()
+    asked = [body.get("strays", []) for body in client.bodies]
+    assert [len(some) for some in asked] == [100, 100, 100, 50, 0], "killed before the end, it begins anew"
+    assert set().union(*asked[1:]) == {f"user/{number}" for number in range(1001, 1251)}

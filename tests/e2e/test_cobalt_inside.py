@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -34,6 +36,8 @@ sort inputs/*.txt > results/sorted.txt
 echo "on $COBALT_PARTSIZE nodes: $(wc -l < results/sorted.txt) lines"
 """
 PATIENCE = 120.0
+SITE_IS_FREE = 100
+"""Seconds after which another agent than the last may have the site."""
 OUT_OF_COMPANY = 200
 """Seconds after which what a job leaves does not wait any more for that of one that may follow."""
 
@@ -249,6 +253,19 @@ def test_a_job_cancelled_at_qstage_leaves_cobalts_queue(node: LoginNode) -> None
     until(lambda: node.run(f"qstat {jobid}").returncode == 1 or None, "Cobalt's job is gone")
     assert finished(node.stack, number).state == "canceled"
     assert "E" not in node.records(jobid)
+
+
+def test_an_agent_whose_journal_is_lost_goes_on_with_the_job_that_runs(node: LoginNode) -> None:
+    node.script("long.sh", SCRIPT.replace("mkdir", "sleep 3\nmkdir"))
+    _, number = node.submit("qsub long.sh")
+    until(lambda: node.job(number).state == "active" or None, "it runs")
+    node.stack.stop_agent(signal.SIGKILL)
+    shutil.rmtree(node.stack.state / "agent" / "state")
+    node.stack.clock.turn(SITE_IS_FREE)
+    node.stack.start_agent()
+    job = finished(node.stack, number)
+    assert (job.state, job.exit_code) == ("completed", 0)
+    assert (node.home / "archive" / f"long-{number}" / "sorted.txt").exists()
 
 
 def test_a_hold_of_the_users_own_is_kept_until_qstage_releases_it(node: LoginNode) -> None:

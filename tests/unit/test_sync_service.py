@@ -422,6 +422,32 @@ def waits(house: House, number: JobNumber) -> set[str]:
     return set(waiting_for(house.manage.show(ADA, number), house.clock.now()))
 
 
+def test_what_an_agent_without_a_journal_has_found_at_the_scheduler_is_its_own_again() -> None:
+    house = House()
+    (number,) = staged(house)
+    house.agent.call()
+    house.agent.call(report(number, "queued"), report(number, "active"))
+    before = house.job(number)
+    found = house.agent.call(strays=[str(before.ref)])
+    assert (leased(found), house.job(number)) == ([(number, 1)], before), "no write"
+    assert results(house.agent.call(report(number, "exited"))) == ["recorded"]
+    assert house.agent.call(strays=[str(before.ref)]).leases == [], "it has ended"
+
+
+def test_nobody_is_given_what_is_not_at_the_scheduler_or_at_another_site_by_naming_it() -> None:
+    house = House()
+    house.sites.put(a_site(MIRA, ADA.user))
+    waits, elsewhere = staged(
+        house, a_document(source=None, results=False, hold=True), a_document(source=None, results=False, site=MIRA)
+    )
+    mira = replace(AGENT, scopes=frozenset({site_scope(MIRA)}))
+    house.syncing.sync(mira, MIRA, house.agent.request())
+    house.syncing.sync(mira, MIRA, house.agent.request(report(elsewhere, "queued")))
+    assert house.job(elsewhere).state is State.QUEUED
+    named = [f"{ADA.user}/{number}" for number in (waits, elsewhere, 999)]
+    assert house.agent.call(strays=[*named, "nobody"]).leases == []
+
+
 def test_an_agent_with_work_is_asked_back_sooner_than_an_idle_one() -> None:
     house = House()
     idle = house.agent.call().next_seconds
