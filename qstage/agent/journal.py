@@ -123,8 +123,8 @@ class Journal:
                 if number == len(lines) and last:
                     return
                 raise JournalDamaged(
-                    f"{self._path} cannot be read at line {number} ({error}): move it away only when none of its "
-                    "jobs is in the scheduler"
+                    f"{self._path} cannot be read at line {number} ({error}): move it away, and the agent goes "
+                    "on with the jobs whose directories it finds (docs/sites.md, No job runs twice)"
                 ) from error
 
     def _rewrite(self) -> None:
