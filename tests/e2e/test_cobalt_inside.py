@@ -256,13 +256,15 @@ def test_a_job_cancelled_at_qstage_leaves_cobalts_queue(node: LoginNode) -> None
 
 
 def test_an_agent_whose_journal_is_lost_goes_on_with_the_job_that_runs(node: LoginNode) -> None:
-    node.script("long.sh", SCRIPT.replace("mkdir", "sleep 3\nmkdir"))
+    go = node.home / "go"
+    node.script("long.sh", SCRIPT.replace("mkdir", f"until [ -e {go} ]; do sleep 0.1; done\nmkdir"))
     _, number = node.submit("qsub long.sh")
     until(lambda: node.job(number).state == "active" or None, "it runs")
     node.stack.stop_agent(signal.SIGKILL)
     shutil.rmtree(node.stack.state / "agent" / "state")
     node.stack.clock.turn(SITE_IS_FREE)
     node.stack.start_agent()
+    go.touch()
     job = finished(node.stack, number)
     assert (job.state, job.exit_code) == ("completed", 0)
     assert (node.home / "archive" / f"long-{number}" / "sorted.txt").exists()
