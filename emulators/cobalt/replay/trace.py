@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import gzip
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -32,31 +32,32 @@ def read_trace(path: Path, *, procs_per_node: int = 1) -> Trace:
     :raises TraceError: for the first line that cannot be read.
     :raises OSError: if the file cannot be.
     """
-    lines = enumerate(_lines(path), start=1)
-    found = Found()
-    for number, line in lines:
-        if not line.strip():
-            continue
-        if accounting.is_line(line):
-            found = accounting.read(_all(number, line, lines))
-        elif swf.is_line(line):
-            found = swf.read(_all(number, line, lines), procs_per_node)
-        else:
-            raise TraceError(number, "neither the Standard Workload Format nor Cobalt's accounting log")
-        break
+    opener = gzip.open if path.suffix == ".gz" else open
+    with opener(path, "rt", encoding="utf-8") as file:
+        found = _find(enumerate(_lines(file), start=1), procs_per_node)
     if not found.jobs:
         raise TraceError(0, "the trace has no job that can be run again")
     jobs = sorted(found.jobs, key=lambda job: (job.submitted, job.jobid))
     return Trace(jobs=tuple(jobs), nodes=found.nodes, left_out=found.left_out)
 
 
-def _lines(path: Path) -> Iterator[str]:
-    opener = gzip.open if path.suffix == ".gz" else open
-    with opener(path, "rt", encoding="utf-8") as lines:
-        try:
-            yield from lines
-        except (UnicodeDecodeError, gzip.BadGzipFile, EOFError) as fault:
-            raise TraceError(0, f"not text: {fault}") from fault
+def _find(lines: Iterator[tuple[int, str]], procs_per_node: int) -> Found:
+    for number, line in lines:
+        if not line.strip():
+            continue
+        if accounting.is_line(line):
+            return accounting.read(_all(number, line, lines))
+        if swf.is_line(line):
+            return swf.read(_all(number, line, lines), procs_per_node)
+        raise TraceError(number, "neither the Standard Workload Format nor Cobalt's accounting log")
+    return Found()
+
+
+def _lines(file: Iterable[str]) -> Iterator[str]:
+    try:
+        yield from file
+    except (UnicodeDecodeError, gzip.BadGzipFile, EOFError) as fault:
+        raise TraceError(0, f"not text: {fault}") from fault
 
 
 def _all(number: int, line: str, rest: Iterator[tuple[int, str]]) -> Iterator[tuple[int, str]]:
