@@ -28,7 +28,13 @@ def qstage(stack: Stack, *words: str) -> subprocess.CompletedProcess[str]:
 
 
 def left_behind(stack: Stack) -> list[Path]:
-    return [path for path in stack.site_directory.rglob("*") if "qstage-site-test" in path.name]
+    # What is removed while it is looked at, os.walk passes over.
+    return [
+        Path(above) / name
+        for above, directories, files in os.walk(stack.site_directory)
+        for name in (*directories, *files)
+        if "qstage-site-test" in name
+    ]
 
 
 def test_a_site_that_is_well_is_proved_part_by_part_and_left_as_it_was(stack: Stack) -> None:
