@@ -90,6 +90,7 @@ def finished(stack: Stack, number: int, seconds: float = PATIENCE) -> Job:
 
 def last_words(stack: Stack) -> Iterator[tuple[str, str]]:
     """The end of each log that the stack's processes write, newest last."""
-    for log in sorted(stack.state.rglob("*.log"), key=lambda path: path.stat().st_mtime):
+    logs = [*stack.state.glob("*/*.log"), *stack.state.glob("*/logs/*.log")]
+    for log in sorted(logs, key=lambda path: path.stat().st_mtime):
         if text := log.read_text(errors="replace")[-LAST_WORDS:]:
             yield f"the end of {log.relative_to(stack.state)}", text
