@@ -252,6 +252,15 @@ class Job:
         return self.state is State.STAGED and self.hold is None and not self.parents
 
     @property
+    def may_go_ahead(self) -> bool:
+        """Whether the scheduler may have it, held, before it may begin. What a submit filter has put in the queue is
+        there whatever it waits for."""
+        before_data = self.state in (State.NEW, State.STAGE_IN)
+        if self.ahead is Ahead.FILED:
+            return before_data or self.state is State.STAGED
+        return self.ahead is Ahead.WANTED and before_data and self.hold is None and not self.parents
+
+    @property
     def ahead_in_vain(self) -> bool:
         return self.ahead is not None and self.ahead.in_vain
 

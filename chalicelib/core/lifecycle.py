@@ -379,18 +379,11 @@ def _fits(job: Job, event: Event) -> bool:
         case CancelRefused():
             return job.cancel_requested or job.overdue
         case Leased(epoch=epoch):
-            return _may_be_leased(job) and epoch in (job.epoch, job.epoch + 1) and epoch > 0
+            return (job.may_begin or job.may_go_ahead) and epoch in (job.epoch, job.epoch + 1) and epoch > 0
         case StagingDue():
             return job.ahead is Ahead.HELD
         case _:
             return True
-
-
-def _may_be_leased(job: Job) -> bool:
-    """What is at the scheduler already is found there whatever it waits for; else nothing gets there too early."""
-    if job.may_begin or job.ahead is Ahead.FILED:
-        return True
-    return job.ahead is Ahead.WANTED and job.state is not S.STAGED and job.hold is None and not job.parents
 
 
 def _still_there(job: Job) -> bool:

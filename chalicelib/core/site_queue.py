@@ -20,7 +20,7 @@ from __future__ import annotations
 from datetime import datetime
 from enum import StrEnum
 
-from chalicelib.core.job import Ahead, Job, State
+from chalicelib.core.job import Job, State
 
 
 class Kind(StrEnum):
@@ -46,23 +46,13 @@ def site_due(job: Job) -> tuple[Kind, datetime] | None:
         return (Kind.COMMAND, job.updated_at) if _in_site_hands(job) else None
     if job.orders:
         return Kind.COMMAND, job.updated_at
-    if job.may_begin:
-        return Kind.LEASE, job.not_before or job.created_at
-    return (Kind.LEASE, job.not_before or job.created_at) if _goes_ahead(job) else None
+    return (Kind.LEASE, job.not_before or job.created_at) if job.may_begin or _goes_ahead(job) else None
 
 
 def _goes_ahead(job: Job) -> bool:
-    """Whether the site may put the job in the queue, or find it there, before it may begin.
-
-    Who knows whether its POST was committed has written something since. What a submit filter has put in the queue is
-    found there whatever it waits for: its site can end nothing that it does not know.
-    """
-    if job.posted is not None or job.broken is not None or job.overdue:
-        return False
-    before_data = job.state in _BEFORE_DATA
-    if job.ahead is Ahead.FILED:
-        return before_data or job.state is State.STAGED
-    return job.ahead is Ahead.WANTED and before_data and job.hold is None and not job.parents
+    """Whether the site is to put the job in the queue, or find it there, before it may begin: it can end nothing that
+    it does not know. Who knows whether its POST was committed has written something since."""
+    return job.may_go_ahead and job.posted is None and job.broken is None and not job.overdue
 
 
 def rests(job: Job, now: datetime) -> bool:
@@ -86,4 +76,4 @@ def _in_site_hands(job: Job) -> bool:
     if job.state in _BEFORE_DATA:
         return job.may_be_held
     given = job.epoch > 0 or job.may_be_held
-    return job.state in (State.QUEUED, State.ACTIVE) or (job.state is State.STAGED and given)
+    return job.submitted or (job.state is State.STAGED and given)

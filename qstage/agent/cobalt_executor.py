@@ -212,8 +212,8 @@ class CobaltExecutor(BatchSchedulerExecutor):
     def parse_status_output(self, exit_code: int, out: str) -> dict[str, JobStatus]:
         """Return what qstat says of each job it lists. Raises RuntimeError if it says nothing that counts."""
         if exit_code != 0:
-            if exit_code == 1 and out.strip() in ("", UNKNOWN_ERROR):
-                return {}  # none of the ids is in the queue: Cobalt says so by saying nothing
+            if _says_none(exit_code, out):
+                return {}
             raise RuntimeError(f"qstat exited with {exit_code}: {out.strip()}")
         return {fields["jobid"]: status_of(fields.get("state", "")) for fields in records(out)}
 
@@ -225,7 +225,12 @@ class CobaltExecutor(BatchSchedulerExecutor):
 
     def find_by_name(self, name: str) -> str | None:
         """Return the id of the user's newest listed job of this name, or None."""
-        out = self._run_command(self.get_list_command())
+        try:
+            out = self._run_command(self.get_list_command())
+        except subprocess.CalledProcessError as error:
+            if _says_none(error.returncode, error.output or ""):
+                return None
+            raise
         ids = [int(fields["jobid"]) for fields in records(out) if fields.get("jobname") == name]
         return str(max(ids)) if ids else None
 
@@ -334,6 +339,11 @@ class _PollThread(_QueuePollThread):
 
     def _handle_poll_error(self, exec: BatchSchedulerExecutor, immediate: bool, ex: Exception, msg: str) -> None:
         logger.warning("Cobalt could not be asked; nothing is known until it answers: %r", ex)
+
+
+def _says_none(exit_code: int, out: str) -> bool:
+    """Whether qstat tells that it lists none of the jobs that it was asked for: it does so by saying nothing."""
+    return exit_code == 1 and out.strip() in ("", UNKNOWN_ERROR)
 
 
 def _launch(job: Job, launch_command: list[str]) -> Launch:

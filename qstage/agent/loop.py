@@ -62,7 +62,8 @@ class Agent:
         self._orders = orders
         self._client = client
         self._wall, self._steady = clocks.wall, clocks.steady
-        self._strays: list[str] | None = None
+        self._strays = [] if journal.searched else find_strays(config.policy, config.site)
+        """Of the jobs that a lost journal may have known, those that the service is still to be asked for."""
         self._synced = float("-inf")
         self._next_seconds = 0.0
 
@@ -106,7 +107,7 @@ class Agent:
 
     def _sync(self) -> None:
         sent = dict(list(self._journal.reports.items())[:_MOST_REPORTS])
-        strays = self._find_strays()
+        strays = self._strays[:_MOST_STRAYS]
         try:
             answer = self._client.sync_site(self._config.site, self._body(sent, strays))
         except InvalidDocument as error:
@@ -117,7 +118,9 @@ class Agent:
         self._settle(sent, [read_answer(raw) for raw in answer.get("answers") or ()])
         for raw in answer.get("leases") or ():
             self._lease(raw)
-        self._followed(strays)
+        del self._strays[: len(strays)]  # what of them is to be followed is in the journal now
+        if not self._strays and not self._journal.searched:
+            self._journal.has_searched()
         for raw in answer.get("commands") or ():
             try:
                 self._orders.obey(read_command(raw))
@@ -134,21 +137,6 @@ class Agent:
                 number = numbers[int(words[2])]
                 log.error("report given up", extra={"job": sent[number].job, "cause": str(fault)})
                 self._journal.answered([number])
-
-    def _find_strays(self) -> list[str]:
-        """Of the jobs that a lost journal may have known, the next to ask the service for."""
-        if self._journal.searched:
-            return []
-        if self._strays is None:
-            self._strays = find_strays(self._config.policy, self._config.site)
-        return self._strays[:_MOST_STRAYS]
-
-    def _followed(self, strays: list[str]) -> None:
-        """What of these is still the site's to follow is in the journal now."""
-        if self._strays is not None and not self._journal.searched:
-            del self._strays[: len(strays)]
-            if not self._strays:
-                self._journal.has_searched()
 
     def _body(self, sent: Mapping[int, Report], strays: list[str]) -> dict[str, Any]:
         return {

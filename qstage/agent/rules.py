@@ -465,9 +465,10 @@ def exited(
     return Step(held=after, reports=(said,))
 
 
-def followed(lease: Lease) -> Held:
-    """A job that the scheduler has from an agent whose journal is lost: it is watched as that one would have."""
-    return Held(lease=lease, phase=Phase.QUEUED, native_id=lease.native_id)
+def taken(lease: Lease) -> Held:
+    """A job that this agent knows nothing of. What the scheduler has from one whose journal is lost is watched as that
+    one would have."""
+    return Held(lease=lease, phase=Phase.QUEUED, native_id=lease.native_id) if lease.submitted else Held(lease=lease)
 
 
 def leased_again(held: Held, lease: Lease, now: float) -> Step:

@@ -58,15 +58,11 @@ class Work:
             self._keep(rules.leased_again(held, lease, self._clocks.wall()))
             return
         words = refusal(lease, self._config.policy)
-        if lease.submitted:
-            # It runs: a policy that was changed since is no reason to end it, only to leave its directory alone.
-            log.warning("job found again", extra={"job": lease.job, "native_id": lease.native_id, "cause": words})
-            if words is None:
-                self._keep(Step(held=rules.followed(lease)))
-        elif words is None:
-            self._keep(Step(held=Held(lease=lease)))
-        else:
-            log.warning("lease refused", extra={"job": lease.job, "cause": words})
+        if words is None:
+            self._keep(Step(held=rules.taken(lease)))
+            return
+        log.warning("lease refused", extra={"job": lease.job, "cause": words})
+        if not lease.submitted:  # what runs is not ended by a policy that was changed since: it is left alone
             self._keep(rules.turned_down(Held(lease=lease), "refused", words, self._clocks.wall()))
 
     # One look at all

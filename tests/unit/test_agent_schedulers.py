@@ -131,6 +131,8 @@ def test_a_cobalt_that_is_down_rejects_no_job_that_is_looked_for(login: Login) -
     login.command("qstat", "echo 'Failed to connect to queue manager' >&2; exit 1")
     with pytest.raises(SchedulerAway, match="Failed to connect"):
         login.open("cobalt").find("md-1001-k3j2")
+    login.command("qstat", "exit 1")
+    assert login.open("cobalt").find("md-1001-k3j2") is None, "it says so of a list that is empty"
 
 
 def test_a_submission_that_was_taken_and_told_as_failed_is_found_by_its_name(login: Login) -> None:
