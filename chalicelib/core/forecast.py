@@ -84,7 +84,7 @@ def course(job: Job, expected: Expectations, now: datetime) -> Course | None:
         end = now + expected.staging if moves else now
         return Course(inputs_until=None, outputs_until=end if moves else None, end=end)
     staged = now
-    if job.state in (State.NEW, State.STAGE_IN) and _unsettled(job.legs):
+    if job.before_data and _unsettled(job.legs):
         staged = now + expected.staging
         if job.awaits_start:  # its inputs come when it is to start, and not before
             staged = max(staged, job.starts_at or now + expected.queue_wait)

@@ -242,6 +242,11 @@ class Job:
         return tuple(leg for leg in self.legs if leg.status is LegStatus.PENDING)
 
     @property
+    def before_data(self) -> bool:
+        """Whether its inputs are still to come."""
+        return self.state in (State.NEW, State.STAGE_IN)
+
+    @property
     def submitted(self) -> bool:
         """Whether its scheduler has it, to run when there are nodes, or running."""
         return self.state in (State.QUEUED, State.ACTIVE)
@@ -255,10 +260,9 @@ class Job:
     def may_go_ahead(self) -> bool:
         """Whether the scheduler may have it, held, before it may begin. What a submit filter has put in the queue is
         there whatever it waits for."""
-        before_data = self.state in (State.NEW, State.STAGE_IN)
         if self.ahead is Ahead.FILED:
-            return before_data or self.state is State.STAGED
-        return self.ahead is Ahead.WANTED and before_data and self.hold is None and not self.parents
+            return self.before_data or self.state is State.STAGED
+        return self.ahead is Ahead.WANTED and self.before_data and self.hold is None and not self.parents
 
     @property
     def ahead_in_vain(self) -> bool:
@@ -273,7 +277,7 @@ class Job:
     @property
     def waits_there(self) -> bool:
         """Whether its scheduler has it and it has not begun: what it asks for there is the scheduler's to change."""
-        before = self.state in (State.NEW, State.STAGE_IN, State.STAGED)
+        before = self.before_data or self.state is State.STAGED
         return self.state is State.QUEUED or (before and self.ahead is Ahead.HELD)
 
     def moving_in(self) -> frozenset[BatchId]:

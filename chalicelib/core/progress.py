@@ -41,7 +41,7 @@ def waits_to_try(job: Job) -> bool:
 
 def stage_of(job: Job) -> Stage | None:
     """The stage that moves data for the job now, if one does."""
-    if job.state in (State.NEW, State.STAGE_IN):
+    if job.before_data:
         return Stage.STAGE_IN
     return Stage.STAGE_OUT if job.state is State.STAGE_OUT else None
 
@@ -58,9 +58,8 @@ def _gives_up(job: Job) -> bool:
         return True
     if job.cancel_requested:
         return not (job.state is State.STAGE_OUT and job.outcome is Outcome.CANCELED)
-    before_run = job.state in (State.NEW, State.STAGE_IN)
     in_vain = job.broken is not None or job.ahead_in_vain
-    return before_run and (in_vain or any(leg.status is LegStatus.FAILED for leg in job.legs))
+    return job.before_data and (in_vain or any(leg.status is LegStatus.FAILED for leg in job.legs))
 
 
 def needs_globus(job: Job) -> bool:

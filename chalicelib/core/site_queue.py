@@ -33,9 +33,6 @@ class Kind(StrEnum):
     """Has a command for the site, since the time given with it, until a report answers it."""
 
 
-_BEFORE_DATA = (State.NEW, State.STAGE_IN)
-
-
 def site_due(job: Job) -> tuple[Kind, datetime] | None:
     """What the job's site has to do with it and from when, or None if nothing."""
     if job.cleanup and job.state in (State.COMPLETED, State.CANCELED):
@@ -73,7 +70,7 @@ def leasable(job: Job, now: datetime) -> bool:
 
 def _in_site_hands(job: Job) -> bool:
     """Whether a site may have given the job to its scheduler. An expired lease is no proof that it has not."""
-    if job.state in _BEFORE_DATA:
+    if job.before_data:
         return job.may_be_held
     given = job.epoch > 0 or job.may_be_held
     return job.submitted or (job.state is State.STAGED and given)

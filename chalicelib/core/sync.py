@@ -249,8 +249,8 @@ def event_of(report: AgentReport, job: Job, document: Document | None) -> Event:
 
     ``document``: the job's, for a report that ``reads_document``. An exit is of the outputs that it calls for.
     """
-    before_data = job.state in (State.NEW, State.STAGE_IN) or (job.state is State.FAILED and job.may_be_held)
-    if before_data and report.event in _OF_THE_LEASE and report.command not in _ORDERS:
+    never_begun = job.before_data or (job.state is State.FAILED and job.may_be_held)
+    if never_begun and report.event in _OF_THE_LEASE and report.command not in _ORDERS:
         return _before_data(report, job)
     match report.event:
         case "held_ahead":

@@ -162,8 +162,7 @@ class Syncing:
 
 def _is_news(job: Job) -> bool:
     """Whether the planner is to hear of what has become of the job. It is to, of any end that others await."""
-    before_data = job.state in (State.NEW, State.STAGE_IN)
-    return job.state in ENDED or before_data or (job.state.final and job.awaited)
+    return job.state in ENDED or job.before_data or (job.state.final and job.awaited)
 
 
 def _occupied_by(site: Site, instance: str, until: datetime) -> bool:
